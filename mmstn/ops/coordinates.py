@@ -1,0 +1,70 @@
+"""Between normalised coordinates, pixels and the pixels that padding shows outside the map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def coordinate_dtype(*dtypes: torch.dtype) -> torch.dtype:
+    """The type that coordinates are computed in: float64 if any of ``dtypes`` is, else float32.
+
+    Half precision is not enough: at 224 pixels float16 misses a point by 0.02 px and bfloat16 by 0.19.
+    """
+    return torch.float64 if torch.float64 in dtypes else torch.float32
+
+
+def autocast_enabled(device_type: str) -> bool:
+    """Whether autocast is on for a type of device."""
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before torch 2.4 each type of device had a function of its own
+        return (
+            torch.is_autocast_cpu_enabled() if device_type == 'cpu' else torch.is_autocast_enabled()
+        )
+
+
+def regular_axis(
+    size: int,
+    align_corners: bool,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Normalised coordinates of ``size`` pixel centres along one axis, shape (size,).
+
+    The convention is that of :func:`torch.nn.functional.affine_grid`: -1 and 1 are the centres of the
+    first and the last pixel with ``align_corners=True``, and their outer edges without it.
+    """
+    index = torch.arange(size, dtype=dtype, device=device)
+    if not align_corners:
+        return (2 * index + 1) / size - 1
+    return 2 * index / (size - 1) - 1 if size > 1 else torch.zeros_like(index)
+
+
+def to_pixels(coordinate: Tensor, size: int, align_corners: bool) -> Tensor:
+    """Pixel coordinates of normalised ones, of the same shape; pixel centres are the integers."""
+    if align_corners:
+        return (coordinate + 1) / 2 * (size - 1)
+    return ((coordinate + 1) * size - 1) / 2
+
+
+def pad_index(index: Tensor, size: int, padding_mode: str, align_corners: bool) -> Tensor:
+    """Which pixel of the map the extended map shows at ``index``.
+
+    Args:
+        index: Whole pixel numbers, negative and beyond ``size`` too, any shape.
+        size: The number of pixels of the map along this axis.
+        padding_mode: ``'border'`` repeats the border pixel; ``'reflection'`` mirrors the map about the
+            centres of its border pixels with ``align_corners`` and about their outer edges without it.
+            ``'zeros'`` shows no pixel; the index is held inside the map so that it can be read.
+        align_corners: See above.
+
+    Returns:
+        Pixel numbers from 0 to ``size - 1``, of the shape of ``index``.
+    """
+    if padding_mode == 'reflection':
+        period = max(2 * (size - 1), 1) if align_corners else 2 * size
+        index = index.remainder(period)
+        mirrored = period - index if align_corners else period - 1 - index
+        index = torch.where(index < size, index, mirrored)
+    return index.clamp(0, size - 1)
