@@ -34,8 +34,8 @@ def affine_grid_sample(
         align_corners: Of the regular grid of output points and of the sampling alike.
 
     Returns:
-        The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes with
-        D' in front of H'.
+        The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes
+        with D' in front of H'.
 
     Raises:
         TypeError: If ``input`` or ``matrix`` is not a floating-point tensor.

@@ -63,7 +63,7 @@ def check_map(name: str, tensor: Tensor) -> int:
 
 
 def check_matrix(matrix: Tensor, ndim: int) -> None:
-    """Raises unless ``matrix`` is a floating-point tensor (*, ndim, ndim + 1) or (*, ndim + 1, ndim + 1)."""
+    """Raises unless ``matrix`` is floating-point, (*, ndim, ndim + 1) or (*, ndim + 1, ndim + 1)."""
     check_float('matrix', matrix)
     shapes = ((ndim, ndim + 1), (ndim + 1, ndim + 1))
     if matrix.dim() < 2 or tuple(matrix.shape[-2:]) not in shapes:
@@ -81,7 +81,8 @@ def check_leading(name: str, tensor: Tensor, input: Tensor, trailing: int) -> bo
         trailing: The number of dimensions behind N or (N, K).
 
     Raises:
-        ValueError: If ``tensor`` has neither form, belongs to another batch or lies on another device.
+        ValueError: If ``tensor`` has neither form, belongs to another batch or lies on another
+            device.
     """
     leading = tensor.dim() - trailing
     if leading not in (1, 2) or tensor.shape[0] != input.shape[0]:

@@ -31,15 +31,15 @@ def grid_sample(
         input: The feature map U, (N, C, H, W) or (N, C, D, H, W).
         grid: The points, (N, K, H', W', 2) or (N, H', W', 2); (N, K, D', H', W', 3) or
             (N, D', H', W', 3) for volumes.
-        mode: The sampling kernel: ``'nearest'`` (the paper's floor(x + 0.5), where PyTorch rounds half
-            to even), ``'bilinear'`` (trilinear for volumes), ``'bicubic'``, or a
+        mode: The sampling kernel: ``'nearest'`` (the paper's floor(x + 0.5), where PyTorch rounds
+            half to even), ``'bilinear'`` (trilinear for volumes), ``'bicubic'``, or a
             :class:`~mmstn.ops.SamplingKernel`.
         padding_mode: What lies outside the map: ``'zeros'``, ``'border'`` or ``'reflection'``.
         align_corners: See the convention above.
 
     Returns:
-        The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes with
-        D' in front of H'.
+        The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes
+        with D' in front of H'.
 
     Raises:
         TypeError: If ``input`` or ``grid`` is not a floating-point tensor.

@@ -40,18 +40,19 @@ def regular_grid(
 def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = False) -> Tensor:
     """The sampling grid T_theta(G) of an affine or projective map (equation (1) of the paper).
 
-    The sum is written out instead of a matrix product: the identity matrix then gives the regular grid
-    to the last bit, and autocast, which turns matrix products into half precision, has no hold on it.
+    The sum is written out instead of a matrix product: the identity matrix then gives the regular
+    grid to the last bit, and autocast, which turns matrix products into half precision, has no
+    hold on it.
 
     Args:
-        matrix: Maps from output to input coordinates, normalised, in the order (x, y[, z], 1): (*, 2, 3)
-            or (*, 3, 3) in two dimensions, (*, 3, 4) or (*, 4, 4) in three.
+        matrix: Maps from output to input coordinates, normalised, in the order (x, y[, z], 1):
+            (*, 2, 3) or (*, 3, 3) in two dimensions, (*, 3, 4) or (*, 4, 4) in three.
         out_size: (H', W') or (D', H', W').
         align_corners: Whether -1 and 1 are the centres of the border pixels or their outer edges.
 
     Returns:
-        Points to sample, (*, H', W', 2) or (*, D', H', W', 3), in float64 for a matrix in float64 and
-        in float32 for any other.
+        Points to sample, (*, H', W', 2) or (*, D', H', W', 3), in float64 for a matrix in float64
+        and in float32 for any other.
 
     Raises:
         TypeError: If ``matrix`` is not a floating-point tensor.

@@ -15,8 +15,9 @@ class SamplingKernel:
     """A separable sampling kernel, k(x_s - m) k(y_s - n) in equation (3) of the paper.
 
     Args:
-        function: The kernel k, from signed distances in pixels (a tensor of any shape) to weights of
-            the same shape. It must be differentiable in the distance for a gradient to reach theta.
+        function: The kernel k, from signed distances in pixels (a tensor of any shape) to weights
+            of the same shape. It must be differentiable in the distance for a gradient to reach
+            theta.
         support: k(d) = 0 wherever abs(d) >= support, in pixels. The cost of a sample grows with
             ``ceil(2 * support)`` to the power of the number of dimensions.
 

@@ -14,7 +14,8 @@ from .grids import matrix_grid
 from .kernels import BICUBIC, SamplingKernel
 
 # Normalised coordinates are held within this bound. Nothing that lies further out than a million
-# half-widths of a map can be told apart in float32, and larger numbers overflow on the way to pixels.
+# half-widths of a map can be told apart in float32, and larger numbers overflow on the way to
+# pixels.
 FARTHEST = 2.0**20
 
 
@@ -102,9 +103,9 @@ def _sum_of_taps(
 
 
 def _taps(points: Tensor, mode: str | SamplingKernel) -> list[tuple[Tensor, Tensor]]:
-    """The pixels that count for ``points`` along one axis: (whole numbers, weights), each (N, P)."""
-    if mode == 'nearest':  # equation (4): floor(x + 0.5), which is not PyTorch's round half to even
-        # The gradient of its weight is zero, not absent: parameters behind it stay part of the graph.
+    """The pixels that count for ``points`` on one axis: (whole numbers, weights), each (N, P)."""
+    if mode == 'nearest':  # equation (4): floor(x + 0.5), not PyTorch's round half to even
+        # Its weight has a gradient of zero, not none: parameters behind it stay part of the graph.
         return [(torch.floor(points.detach() + 0.5).long(), 1 + 0 * points)]
     kernel = BICUBIC if mode == 'bicubic' else mode
     first = torch.floor(points.detach() - kernel.support) + 1

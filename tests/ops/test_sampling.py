@@ -86,7 +86,7 @@ def test_values_by_hand():
     assert at(-0.5, -0.5) == 1
     assert at(-1, -0.5) == 0.5  # half a pixel outside: half of it is padding
     assert at(-1, -0.5, padding_mode='border') == 1
-    assert at(2, 0.5, padding_mode='reflection') == 3  # 2 mirrors to 0 about the outer edge 1
+    assert at(2, 0.5, padding_mode='reflection') == 3.5  # 2 mirrors to 0 about the outer edge 1
     assert at(0, -0.5, 'nearest') == 2  # x = 0.5 px: floor(0.5 + 0.5) = 1, as in the paper
     assert at(0, 0.5, 'nearest') == 4
 
@@ -221,7 +221,8 @@ def test_half_precision_keeps_float32_coordinates(dtype):
     expected = affine_grid_sample(image.double(), matrix.double(), (64, 64))
     actual = affine_grid_sample(image, matrix, (64, 64))
     assert actual.dtype == dtype
-    # One rounding of the result, values are at most 1; rounded coordinates would be off by far more.
+    # One rounding of the result, values are at most 1; rounded coordinates would be off by far
+    # more.
     torch.testing.assert_close(actual.double(), expected, rtol=0, atol=torch.finfo(dtype).eps)
 
 
