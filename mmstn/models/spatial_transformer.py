@@ -190,3 +190,15 @@ def _build(name: str, part: dict | nn.Module) -> nn.Module:
     if not isinstance(part, dict):
         raise TypeError(f'{name} must be a config (dict) or a module, got {type(part).__name__}')
     return MODELS.build(part)
+
+
+def build_transformer(cfg: dict | SpatialTransformer) -> SpatialTransformer:
+    """A transformer from its config, whose ``type`` may be left out, or as it is."""
+    transformer = _build(
+        'transformer', cfg if not isinstance(cfg, dict) else {'type': 'SpatialTransformer', **cfg}
+    )
+    if not isinstance(transformer, SpatialTransformer):
+        raise TypeError(
+            f'transformer must be a SpatialTransformer, got {type(transformer).__name__}'
+        )
+    return transformer

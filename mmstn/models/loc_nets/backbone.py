@@ -8,7 +8,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import BaseLocNet, FullyConnected, as_size, check_in_size, forward_zeros
+from ..layers import FullyConnected, as_size, forward_zeros
+from .base import BaseLocNet, check_in_size
 
 
 @MODELS.register_module()

@@ -40,23 +40,6 @@ class ThetaRegression(nn.Linear):
             return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 
-class FullyConnected(nn.Sequential):
-    """Linear layers with a ReLU each.
-
-    Args:
-        in_features: Size of the input.
-        channels: Sizes of the layers.
-    """
-
-    def __init__(self, in_features: int, channels: Sequence[int]) -> None:
-        layers = []
-        for out_features in channels:
-            layers += [nn.Linear(in_features, out_features), nn.ReLU(inplace=True)]
-            in_features = out_features
-        super().__init__(*layers)
-        self.out_features = in_features
-
-
 class BaseLocNet(BaseModule):
     """A localisation network f_loc: U -> theta (section 3.1 of the paper).
 
@@ -120,18 +103,6 @@ class BaseLocNet(BaseModule):
         return theta.unflatten(1, (self.num_transformers, self.num_params))
 
 
-def as_size(name: str, size: int | Sequence[int], ndim: int = 2) -> tuple[int, ...]:
-    """``size`` for each spatial axis: a number stands for a square or a cube.
-
-    Raises:
-        ValueError: If it is not a whole number >= 1, or ``ndim`` of them.
-    """
-    sizes = (size,) * ndim if isinstance(size, int) else tuple(size)
-    if len(sizes) != ndim or not all(isinstance(s, int) and s >= 1 for s in sizes):
-        raise ValueError(f'{name} must be a whole number >= 1 or {ndim} of them, got {size!r}')
-    return sizes
-
-
 def check_in_size(loc_net: BaseLocNet, x: Tensor, in_size: Sequence[int] | None) -> None:
     """Raises a ValueError if a net for maps of ``in_size`` is given another size."""
     if in_size is not None and tuple(x.shape[2:]) != tuple(in_size):
@@ -139,25 +110,3 @@ def check_in_size(loc_net: BaseLocNet, x: Tensor, in_size: Sequence[int] | None)
             f'{type(loc_net).__name__} was built for maps of in_size={tuple(in_size)}, '
             f'got input of shape {tuple(x.shape)}'
         )
-
-
-@torch.no_grad()
-def forward_zeros(module: nn.Module, in_channels: int, in_size: Sequence[int]) -> Tensor | tuple:
-    """What ``module`` makes of one black image: sizes without a formula for each kind of layer.
-
-    It runs in evaluation mode, so that no running statistics change.
-
-    Raises:
-        ValueError: If a map of this size does not fit through the layers.
-    """
-    training = module.training
-    module.eval()
-    try:
-        return module(torch.zeros(1, in_channels, *in_size))
-    except RuntimeError as error:
-        raise ValueError(
-            f'a map of in_channels={in_channels}, in_size={tuple(in_size)} does not fit through '
-            f'the layers: {error}'
-        ) from error
-    finally:
-        module.train(training)

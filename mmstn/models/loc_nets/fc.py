@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from .base import BaseLocNet, FullyConnected, as_size, check_in_size
+from ..layers import FullyConnected, as_size
+from .base import BaseLocNet, check_in_size
 
 
 @MODELS.register_module()
