@@ -1,0 +1,55 @@
+# Every command works on a fresh clone: the first one installs, the others find it done.
+# What may be set: PYTHON (3.10 or newer), TORCH (pip's words for torch), TESTS (pytest's arguments).
+
+PYTHON ?= python3
+TORCH ?= torch torchvision
+TESTS ?= -n 2 --dist loadfile
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with all that the other commands need (no compiler needed)
+
+demo: $(INSTALLED) ## train two small networks on rotated digits, with and without a transformer
+	$(BIN)/python tools/demo.py
+
+test: $(INSTALLED) ## run the test-suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+
+lint: $(INSTALLED) ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv and whatever was built; trained models stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find mmstn -name '*.so' -delete
+	find mmstn tests tools configs -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# torch comes first, by name, so that TORCH can choose its build. Then everything with pip's build
+# isolation, where no torch is visible: OneDL's mmcv would else start to compile its own ops. The
+# second look at mmstn alone is without isolation, so that its op is compiled against this torch.
+$(INSTALLED): pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	    echo 'mmstn needs Python 3.10 or newer, but "$(PYTHON)" is:' "$$($(PYTHON) --version 2>&1)"; \
+	    echo 'Name another one: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12'; exit 1; } >&2
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo '"$(PYTHON) -m venv" does not work here.' \
+	        'On Debian and Ubuntu: apt install python3-venv'; exit 1; } >&2
+	$(PIP) install $(TORCH)
+	$(PIP) install -e '.[onedl,demo,dev]'
+	$(PIP) install --no-build-isolation --no-deps -e . || \
+	    echo 'The compiled op was not built (see above). mmstn works without it, only slower.'
+	@touch $@

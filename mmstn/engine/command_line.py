@@ -1,0 +1,86 @@
+"""What tools/train.py and tools/test.py have in common: options, config and Runner."""
+
+import argparse
+import os
+import os.path as osp
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .cpu_distributed import init_cpu_distributed
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every tool of OpenMMLab understands."""
+    parser.add_argument('--work-dir', help='folder for logs, results and checkpoints')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that override those of the config: key=value, nested as a.b=value, lists '
+        'as key="[a,b]" or key=a,b (quoted, without white space)',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what has started the processes of a distributed run',
+    )
+    # Given by torch.distributed.launch; mmengine reads the environment variable.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads ``args.config``, and gives it a launcher and a work folder.
+
+    The folder is the one asked for, or the config's own, or ``work_dirs/<name of the config>``.
+
+    Raises:
+        RuntimeError: If ``--launcher pytorch`` is asked for in a process that nothing launched.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher == 'pytorch' and 'RANK' not in os.environ:
+        raise RuntimeError(
+            '--launcher pytorch expects a process started by `python -m torch.distributed.run` '
+            '(tools/dist_train.sh, tools/dist_test.sh); leave it away for a single process'
+        )
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('./work_dirs', osp.splitext(osp.basename(args.config))[0])
+    return cfg
+
+
+def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -> None:
+    """Completes the data loader ``cfg[field]``, where there is one, as mmpretrain's tools do.
+
+    Memory is pinned where there is a device to copy it to, and workers live on where there are
+    any; what the config says comes first, and an option of the command line before both.
+    """
+    loader = cfg.get(field)
+    if loader is None:
+        return
+    loader.setdefault('pin_memory', get_device() != 'cpu')
+    loader.setdefault('persistent_workers', loader.get('num_workers', 0) > 0)
+    loader.setdefault('collate_fn', dict(type='default_collate'))
+    if args.no_pin_memory:
+        loader.pin_memory = False
+    if getattr(args, 'no_persistent_workers', False):
+        loader.persistent_workers = False
+
+
+def build_runner(cfg: Config, args: argparse.Namespace) -> Runner:
+    """Builds the Runner, after the last word of ``--cfg-options``."""
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    init_cpu_distributed(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -1,0 +1,88 @@
+"""The version check: every way in which OpenMMLab's packages can be missing, old or mixed up."""
+
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+
+from mmstn import dependencies
+from mmstn.dependencies import MODULES, check_dependencies, find_problem
+
+ONEDL = {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'onedl-mmpretrain': '1.3.6'}
+OPENMMLAB = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0', 'mmpretrain': '1.2.0'}
+FULL_MMCV = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0'}
+INSTALL_ONEDL = 'pip install "onedl-mmengine>=0.10.12" "onedl-mmcv>=2.3.6"'
+INSTALL_OPENMMLAB = 'pip install "mmengine>=0.10.7,<1" "mmcv-lite>=2.1" "mmpretrain>=1.2"'
+
+
+@pytest.mark.parametrize('installed', [ONEDL, OPENMMLAB, FULL_MMCV, {}])
+def test_one_complete_family_or_source_checkouts_pass(installed):
+    assert find_problem(installed, MODULES) is None
+
+
+def test_nothing_installed_offers_both_families():
+    problem = find_problem({}, [])
+    assert 'mmengine, mmcv, mmpretrain' in problem
+    assert INSTALL_ONEDL in problem
+    assert INSTALL_OPENMMLAB in problem
+    assert 'one family, never both' in problem
+
+
+def test_an_incomplete_family_is_completed_and_not_mixed():
+    problem = find_problem({'mmengine': '0.10.7'}, ['mmengine'])
+    assert 'mmcv, mmpretrain' in problem
+    assert INSTALL_OPENMMLAB in problem
+    assert 'onedl' not in problem
+
+
+@pytest.mark.parametrize(
+    ('installed', 'package', 'found', 'advice'),
+    [
+        (ONEDL, 'onedl-mmcv', '2.3.5', INSTALL_ONEDL),
+        (ONEDL, 'onedl-mmpretrain', '1.3.6rc1', INSTALL_ONEDL),
+        (OPENMMLAB, 'mmengine', '0.10.6', INSTALL_OPENMMLAB),
+        (OPENMMLAB, 'mmengine', '1.0.0', INSTALL_OPENMMLAB),
+        (FULL_MMCV, 'mmcv', '1.7.2', INSTALL_OPENMMLAB),
+    ],
+)
+def test_unsuitable_versions_are_named(installed, package, found, advice):
+    problem = find_problem(installed | {package: found}, MODULES)
+    assert f'{package}' in problem
+    assert f'(found {found})' in problem
+    assert advice in problem
+
+
+def test_two_families_over_each_other_are_removed_first():
+    problem = find_problem(OPENMMLAB | ONEDL, MODULES)
+    assert 'two families' in problem
+    assert (
+        'pip uninstall -y onedl-mmengine onedl-mmcv onedl-mmpretrain mmengine mmcv-lite mmpretrain'
+    ) in problem
+
+
+def test_check_reads_the_versions_that_are_installed(monkeypatch):
+    def version(name):
+        if name not in OPENMMLAB:
+            raise PackageNotFoundError(name)
+        return '0.1'
+
+    monkeypatch.setattr(dependencies, 'version', version)
+    with pytest.raises(ImportError, match=r'mmengine.*>=0.10.7.*\(found 0.1\)'):
+        check_dependencies()
+
+
+def test_a_folder_left_by_an_uninstall_does_not_count(monkeypatch, tmp_path):
+    (tmp_path / 'mmcv' / 'leftover').mkdir(parents=True)
+    monkeypatch.setattr(sys, 'path', [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, 'mmcv', raising=False)
+    with pytest.raises(ImportError, match=r'mmstn needs .*mmcv'):
+        check_dependencies()
+
+
+def test_import_of_mmstn_gives_the_message_and_nothing_else():
+    code = "import sys; sys.modules['mmpretrain'] = None; import mmstn"
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert run.returncode != 0
+    assert 'ImportError: mmstn needs mmpretrain, not installed here.' in run.stderr
+    assert 'pip install' in run.stderr
