@@ -84,69 +84,84 @@ MMSTN_INLINE constexpr int apart(int q) {
   return (q % 2) * (W / 2) + q / 2;
 }
 
-// V[c] = sum of taps, for a chunk.
+// V[c] = sum of taps, for a tile of pixels; `whole` ones need no tests.
+template <bool whole, class S, int W>
+MMSTN_INLINE void sample_tile(const BilinearTaps<S>& taps, int first, int pixels, const S* scratch,
+                              int64_t pitch, void* out, const Tile& tile) {
+  using V = Vec<S, W>;
+  V r[W];
+  for (int q = 0; q < W; ++q) {
+    if (!whole && q >= pixels) {
+      r[q] = V{};
+      continue;
+    }
+    const S* p = scratch + int64_t(taps.offset.v[first + q]) * W;
+    r[q] = load<V>(p) * taps.w00.v[first + q] + load<V>(p + W) * taps.w01.v[first + q] +
+           (load<V>(p + pitch) * taps.w10.v[first + q] +
+            load<V>(p + pitch + W) * taps.w11.v[first + q]);
+  }
+  write_tile<S, W>(r, at(out, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
+}
 template <class S, int W>
 static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
-  using V = Vec<S, W>;
-  for (int first = 0; first < count; first += W) {
-    const int pixels = count - first < W ? count - first : W;
-    V r[W];
-    for (int q = 0; q < W; ++q) {
-      if (q >= pixels) {
-        r[q] = V{};
-        continue;
-      }
-      const S* p = scratch + int64_t(taps.offset.v[first + q]) * W;
-      r[q] = load<V>(p) * taps.w00.v[first + q] + load<V>(p + W) * taps.w01.v[first + q] +
-             (load<V>(p + pitch * W) * taps.w10.v[first + q] +
-              load<V>(p + pitch * W + W) * taps.w11.v[first + q]);
-    }
-    write_tile<S, W>(r, at(out, tile.dtype, first * tile.pixel), tile, pixels);
-  }
+  int first = 0;
+  for (; first + W <= count; first += W)
+    sample_tile<true, S, W>(taps, first, W, scratch, pitch * W, out, tile);
+  if (first < count)
+    sample_tile<false, S, W>(taps, first, count - first, scratch, pitch * W, out, tile);
 }
 
-// The gradient of a chunk: adds to the map's in `d_scratch`, and to (gx, gy).
+// The gradient of a tile: adds to the map's in `d_scratch`, and to (gx, gy).
+template <bool whole, class S, int W, bool to_input, bool to_map>
+MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int pixels,
+                                const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
+                                const Tile& tile) {
+  using V = Vec<S, W>;
+  V g[W];
+  read_tile<S, W>(g, at(gradient, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
+  if (to_input) {
+    for (int o = 0; o < W; ++o) {
+      const int q = apart<W>(o);
+      if (!whole && q >= pixels) continue;
+      S* d = d_scratch + int64_t(taps.offset.v[first + q]) * W;
+      store(d, load<V>(d) + g[q] * taps.w00.v[first + q]);
+      store(d + W, load<V>(d + W) + g[q] * taps.w01.v[first + q]);
+      d += pitch;
+      store(d, load<V>(d) + g[q] * taps.w10.v[first + q]);
+      store(d + W, load<V>(d + W) + g[q] * taps.w11.v[first + q]);
+    }
+  }
+  if (to_map) {
+    V gx[W], gy[W];
+    for (int q = 0; q < W; ++q) {
+      gx[q] = gy[q] = V{};
+      if (!whole && q >= pixels) continue;
+      const S* p = scratch + int64_t(taps.offset.v[first + q]) * W;
+      const V p00 = load<V>(p), p01 = load<V>(p + W);
+      const V p10 = load<V>(p + pitch), p11 = load<V>(p + pitch + W);
+      const S tx = taps.tx.v[first + q], ty = taps.ty.v[first + q];
+      // Both slopes from one: (p11 - p10) - (p01 - p00) = (p11 - p01) - (p10 - p00).
+      const V dx = p01 - p00, dy = p10 - p00, both = (p11 - p10) - dx;
+      gx[q] = g[q] * (dx + both * ty);
+      gy[q] = g[q] * (dy + both * tx);
+    }
+    const V x = sum_each<S, W>(gx) * load<V>(taps.slope_x.v + first);
+    const V y = sum_each<S, W>(gy) * load<V>(taps.slope_y.v + first);
+    store(chunk.gx + first, x);
+    store(chunk.gy + first, y);
+  }
+}
 template <class S, int W, bool to_input, bool to_map>
 static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
-  using V = Vec<S, W>;
-  for (int first = 0; first < chunk.count; first += W) {
-    const int pixels = chunk.count - first < W ? chunk.count - first : W;
-    V g[W], gx[W], gy[W];
-    read_tile<S, W>(g, at(gradient, tile.dtype, first * tile.pixel), tile, pixels);
-    for (int q = 0; q < W; ++q) {
-      gx[q] = gy[q] = V{};
-      if (q >= pixels) continue;
-      const int64_t offset = int64_t(taps.offset.v[first + q]) * W;
-      if (to_map) {
-        const S* p = scratch + offset;
-        const V p00 = load<V>(p), p01 = load<V>(p + W);
-        const V p10 = load<V>(p + pitch * W), p11 = load<V>(p + pitch * W + W);
-        const S tx = taps.tx.v[first + q], ty = taps.ty.v[first + q];
-        gx[q] = g[q] * ((p01 - p00) * (1 - ty) + (p11 - p10) * ty);
-        gy[q] = g[q] * ((p10 - p00) * (1 - tx) + (p11 - p01) * tx);
-      }
-    }
-    if (to_input) {
-      for (int o = 0; o < W; ++o) {
-        const int q = apart<W>(o);
-        if (q >= pixels) continue;
-        S* d = d_scratch + int64_t(taps.offset.v[first + q]) * W;
-        store(d, load<V>(d) + g[q] * taps.w00.v[first + q]);
-        store(d + W, load<V>(d + W) + g[q] * taps.w01.v[first + q]);
-        d += pitch * W;
-        store(d, load<V>(d) + g[q] * taps.w10.v[first + q]);
-        store(d + W, load<V>(d + W) + g[q] * taps.w11.v[first + q]);
-      }
-    }
-    if (to_map) {
-      const V x = sum_each<S, W>(gx) * load<V>(taps.slope_x.v + first);
-      const V y = sum_each<S, W>(gy) * load<V>(taps.slope_y.v + first);
-      store(chunk.gx + first, load<V>(chunk.gx + first) + x);
-      store(chunk.gy + first, load<V>(chunk.gy + first) + y);
-    }
-  }
+  int first = 0;
+  for (; first + W <= chunk.count; first += W)
+    gradient_tile<true, S, W, to_input, to_map>(taps, chunk, first, W, scratch, d_scratch,
+                                                pitch * W, gradient, tile);
+  if (first < chunk.count)
+    gradient_tile<false, S, W, to_input, to_map>(taps, chunk, first, chunk.count - first, scratch,
+                                                 d_scratch, pitch * W, gradient, tile);
 }
 
 // The same for kernels of T x T taps.
@@ -211,8 +226,8 @@ static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const
       }
     }
     if (to_map && T > 1) {
-      store(chunk.gx + first, load<V>(chunk.gx + first) + sum_each<S, W>(gx));
-      store(chunk.gy + first, load<V>(chunk.gy + first) + sum_each<S, W>(gy));
+      store(chunk.gx + first, sum_each<S, W>(gx));
+      store(chunk.gy + first, sum_each<S, W>(gy));
     }
   }
 }

@@ -1,5 +1,6 @@
-// Bilinear sampling straight from a plane (H, W) of the map, many points at a time and one channel
-// after the other: for a single channel, and where points are few and packing would cost more.
+// Bilinear sampling from planes (H, W), many points at a time: for a single channel from a plane
+// with a border of zeros, and, where points are so few that a copy would cost more, straight from
+// the map one channel after the other.
 #pragma once
 
 #include "taps.h"
@@ -35,21 +36,41 @@ MMSTN_INLINE void load_pairs(const double* base, const int32_t* offset, Vec<doub
   }
 }
 
-// The 2 x 2 cells of L points. Every load is inside the plane; what is not part of the map is then
+// The 2 x 2 cells of L points in a plane with a border of zeros.
+template <class S, int L>
+struct BorderedCells {
+  using V = Vec<S, L>;
+  const int32_t* offset;
+  int64_t pitch;
+  static constexpr bool inside = true;
+
+  MMSTN_INLINE BorderedCells(const BilinearTaps<S>& taps, int first, const Problem&, int64_t pitch)
+      : offset(taps.offset.v + first), pitch(pitch) {}
+  MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
+    load_pairs<L>(plane, offset, v00, v01);
+    load_pairs<L>(plane + pitch, offset, v10, v11);
+  }
+  // Where each point's cell is in a plane of gradients, border included.
+  MMSTN_INLINE int64_t cell(const BilinearTaps<S>&, int, int q) const { return offset[q]; }
+};
+
+// The same in the map itself. Every load is inside the plane; what is not part of the map is then
 // chosen to be zero, whatever was read.
 template <class S, int L>
-struct Cells {
+struct MapCells {
   using V = Vec<S, L>;
   using Mask = typename VecOps<V>::Int;
   alignas(64) int32_t above[L], below[L];
   bool inside;  // all cells are
+  int64_t width;
   Mask left_left, left_right, right_left, right_right, has_above, has_below;
 
-  MMSTN_INLINE Cells(const BilinearTaps<S>& taps, int first, const Problem& p, int64_t pitch) {
+  MMSTN_INLINE MapCells(const BilinearTaps<S>& taps, int first, const Problem& p, int64_t pitch) {
     using Index = Vec<int32_t, L>;
     const Index ix = load<Index>(taps.ix.v + first), iy = load<Index>(taps.iy.v + first);
     const int32_t last_x = int32_t(p.width - 2), last_y = int32_t(p.height - 1);
     const Index x = clip_(ix, last_x), y0 = clip_(iy, last_y), y1 = clip_(iy + 1, last_y);
+    width = p.width;
     store(above, y0 * int32_t(pitch) + x);
     store(below, y1 * int32_t(pitch) + x);
     const Index in = (ix == x) & (iy == y0) & (iy + 1 == y1);
@@ -64,6 +85,9 @@ struct Cells {
     }
   }
 
+  MMSTN_INLINE int64_t cell(const BilinearTaps<S>& taps, int first, int q) const {
+    return int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
+  }
   MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
     load_pairs<L>(plane, above, v00, v01);
     load_pairs<L>(plane, below, v10, v11);
@@ -94,12 +118,49 @@ struct Cells {
   }
 };
 
+// One row between a tensor and scratch.
 template <class S, int L>
+MMSTN_INLINE void copy_row(S* to, const S* from, int64_t count) {
+  using V = Vec<S, L>;
+  if (count < L) {
+    for (int64_t x = 0; x < count; ++x) to[x] = from[x];
+    return;
+  }
+  for (int64_t x = 0; x + L <= count; x += L) store(to + x, load<V>(from + x));
+  store(to + count - L, load<V>(from + count - L));
+}
+template <class S, int L>
+static void pack_plane(S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                       const Block& block, const Region& region) {
+  for (int64_t y = region.y0; y < region.y1; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h + region.x0 * view.w;
+    S* to = scratch + padded.offset(y, region.x0);
+    if (view.dtype == dtype_of<S>() && view.w == 1)
+      copy_row<S, L>(to, (const S*)view.data + line, region.x1 - region.x0);
+    else
+      read_elements(to, at(view.data, view.dtype, line), view.dtype, view.w,
+                    int(region.x1 - region.x0));
+  }
+}
+template <class S, int L>
+static void unpack_plane(const S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                         const Block& block) {
+  for (int64_t y = 0; y < padded.height; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h;
+    const S* from = scratch + padded.offset(y, 0);
+    if (view.dtype == dtype_of<S>() && view.w == 1)
+      copy_row<S, L>((S*)view.data + line, from, padded.width);
+    else
+      write_elements(at(view.data, view.dtype, line), from, view.dtype, view.w, int(padded.width));
+  }
+}
+
+template <class Cells, class S, int L>
 static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int count,
-                          const S* planes, void* out, const Tile& tile) {
+                          const S* planes, int64_t pitch, void* out, const Tile& tile) {
   using V = Vec<S, L>;
   for (int first = 0; first < count; first += L) {
-    const Cells<S, L> cells(taps, first, p, p.input.h);
+    const Cells cells(taps, first, p, pitch);
     const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
     const int pixels = count - first < L ? count - first : L;
@@ -120,14 +181,16 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
   }
 }
 
-// Adds to `d_planes`, the map's gradient itself (contiguous planes), and to (gx, gy).
-template <class S, int L, bool to_input, bool to_map>
+// Adds to `d_planes`, the gradient of the planes, which lies in memory as `planes` or without gaps,
+// and to (gx, gy).
+template <class Cells, class S, int L, bool to_input, bool to_map>
 static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& chunk,
-                            const S* planes, S* d_planes, const void* gradient, const Tile& tile) {
+                            const S* planes, S* d_planes, int64_t pitch,
+                            int64_t d_pitch, const void* gradient, const Tile& tile) {
   using V = Vec<S, L>;
   const int32_t width = int32_t(p.width), height = int32_t(p.height);
   for (int first = 0; first < chunk.count; first += L) {
-    const Cells<S, L> cells(taps, first, p, p.input.h);
+    const Cells cells(taps, first, p, pitch);
     const int pixels = chunk.count - first < L ? chunk.count - first : L;
     const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
     const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
@@ -157,14 +220,15 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
         store(d10, g * w10);
         store(d11, g * w11);
         S* d = d_planes + c * p.input_gradient.c;
-        if (cells.inside && pixels == L) {
+        if (cells.inside) {
           for (int o = 0; o < L; ++o) {
             const int q = (o % 2) * (L / 2) + o / 2;  // neighbours not one after the other
-            S* cell = d + int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
+            if (q >= pixels) continue;
+            S* cell = d + cells.cell(taps, first, q);
             cell[0] += d00[q];
             cell[1] += d01[q];
-            cell[width] += d10[q];
-            cell[width + 1] += d11[q];
+            cell[d_pitch] += d10[q];
+            cell[d_pitch + 1] += d11[q];
           }
         } else {
           for (int q = 0; q < pixels; ++q) {
@@ -184,8 +248,8 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
       }
     }
     if (to_map) {
-      store(chunk.gx + first, load<V>(chunk.gx + first) + gx * load<V>(taps.slope_x.v + first));
-      store(chunk.gy + first, load<V>(chunk.gy + first) + gy * load<V>(taps.slope_y.v + first));
+      store(chunk.gx + first, gx * load<V>(taps.slope_x.v + first));
+      store(chunk.gy + first, gy * load<V>(taps.slope_y.v + first));
     }
   }
 }

@@ -68,8 +68,11 @@ class Runner {
     const int64_t area = p_.height * p_.width, count = task.end - task.begin;
     Region region{0, p_.height, 0, p_.width};
     // Finding what the points touch costs a pass over them: worth it where they are few.
-    if (area > 2 * count || (block.width == 1 && area > count)) region = touched<mode>(task);
-    if (mode == kBilinear && use_planes(block, region, count)) return run_planar(task, b);
+    if (area > (block.width == 1 ? 8 : 2) * count) region = touched<mode>(task);
+    if constexpr (mode == kBilinear) {
+      if (use_planes(region, count)) return run_planar<MapCells<S, L>>(task, b, region);
+      if (block.width == 1) return run_planar<BorderedCells<S, L>>(task, b, region);
+    }
     switch (block.width) {
       case 16:
         if constexpr (L >= 16) return run_packed<mode, 16>(task, b, region);
@@ -89,12 +92,11 @@ class Runner {
       run_packed<mode, 2>(task, b, region);
   }
 
-  bool use_planes(const Block& block, const Region& region, int64_t count) const {
+  bool use_planes(const Region& region, int64_t count) const {
     if (p_.input.dtype != dtype_of<S>() || p_.input.w != 1 || p_.width < 2) return false;
     if (p_.input.h < 0 || p_.height * p_.input.h > INT32_MAX) return false;
     const MapView& d = p_.input_gradient;
     if (to_input_ && (d.dtype != dtype_of<S>() || d.w != 1 || d.h != p_.width)) return false;
-    if (block.count == 1) return true;
     return region.area() > (to_input_ ? 10 : 5) * count;
   }
 
@@ -141,11 +143,6 @@ class Runner {
       t.template add_gradient<false>(chunk_, task.map_gradient + 9 * k);
   }
 
-  void zero_point_gradients() {
-    std::memset(chunk_.gx.v, 0, sizeof(chunk_.gx.v));
-    std::memset(chunk_.gy.v, 0, sizeof(chunk_.gy.v));
-  }
-
   template <int mode, int W>
   __attribute__((noinline)) void run_packed(const Task& task, int64_t b, const Region& region) {
     const Block& block = p_.blocks[b];
@@ -173,7 +170,6 @@ class Runner {
         sample_packed<S, W>(taps, count, scratch, pitch, data, tile);
         return;
       }
-      zero_point_gradients();
       if (to_input_ && to_map_)
         gradient_packed<S, W, true, true>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else if (to_input_)
@@ -185,37 +181,56 @@ class Runner {
     if (to_input_) unpack<S, W>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
   }
 
-  __attribute__((noinline)) void run_planar(const Task& task, int64_t b) {
+  template <class Cells>
+  __attribute__((noinline)) void run_planar(const Task& task, int64_t b, const Region& region) {
+    constexpr bool bordered = std::is_same<Cells, BorderedCells<S, L>>::value;
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
+    const MapView& d_input = p_.input_gradient;
     const Tile tile{s.dtype, s.c, s.j, int(block.count)};
     BilinearTaps<S> taps;
-    const S* planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
+    const S* planes = nullptr;
     S* d_planes = nullptr;
-    if (to_input_) {
-      d_planes = (S*)p_.input_gradient.data + task.n * p_.input_gradient.n +
-                 block.first * p_.input_gradient.c;
-      for (int64_t c = 0; c < block.count; ++c)
-        std::memset(d_planes + c * p_.input_gradient.c, 0, sizeof(S) * p_.height * p_.width);
+    int64_t pitch = padded_.pitch, d_pitch = pitch;
+    if (bordered) {
+      if (!backward_ || to_map_) {
+        S* data = scratch_.template zero_bordered<1>(padded_);
+        pack_plane<S, L>(data, padded_, p_.input, task.n, block, region);
+        planes = data;
+      }
+      if (to_input_) {
+        d_planes = d_scratch_.template zero_bordered<1>(padded_);
+        std::memset(d_planes, 0, sizeof(S) * padded_.pixels());
+      }
+    } else {
+      planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
+      pitch = p_.input.h;
+      d_pitch = p_.width;
+      if (to_input_) {
+        d_planes = (S*)d_input.data + task.n * d_input.n + block.first * d_input.c;
+        for (int64_t c = 0; c < block.count; ++c)
+          std::memset(d_planes + c * d_input.c, 0, sizeof(S) * p_.height * p_.width);
+      }
     }
     for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
       taps_of<kBilinear, S, L>(p_, chunk_, taps);
-      void* data = at(s.data, s.dtype,
-                      task.n * s.n + k * s.k + block.first * s.c + first * s.j);
-      if (!backward_) {
-        sample_planar<S, L>(p_, taps, count, planes, data, tile);
-        return;
-      }
-      zero_point_gradients();
+      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
+      if (!backward_)
+        return sample_planar<Cells, S, L>(p_, taps, count, planes, pitch, data, tile);
       if (to_input_ && to_map_)
-        gradient_planar<S, L, true, true>(p_, taps, chunk_, planes, d_planes, data, tile);
+        gradient_planar<Cells, S, L, true, true>(p_, taps, chunk_, planes, d_planes, pitch, d_pitch,
+                                                 data, tile);
       else if (to_input_)
-        gradient_planar<S, L, true, false>(p_, taps, chunk_, planes, d_planes, data, tile);
+        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
+                                                  d_pitch, data, tile);
       else
-        gradient_planar<S, L, false, true>(p_, taps, chunk_, planes, d_planes, data, tile);
+        gradient_planar<Cells, S, L, false, true>(p_, taps, chunk_, planes, d_planes, pitch,
+                                                  d_pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
+    if (bordered && to_input_)
+      unpack_plane<S, L>(d_planes, padded_, d_input, task.n, block);
   }
 
   const Problem& p_;
