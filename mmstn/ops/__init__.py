@@ -1,7 +1,7 @@
 """Sampling: the one door to the paper's differentiable image sampling (section 3.3)."""
 
 from .affine_grid_sample import affine_grid_sample
-from .coordinates import regular_axis
+from .coordinates import coordinate_dtype, regular_axis
 from .grid_sample import grid_sample
 from .grids import matrix_grid, regular_grid
 from .kernels import SamplingKernel
@@ -10,6 +10,7 @@ from .reference import reference_grid_sample
 __all__ = [
     'SamplingKernel',
     'affine_grid_sample',
+    'coordinate_dtype',
     'grid_sample',
     'matrix_grid',
     'reference_grid_sample',

@@ -63,7 +63,7 @@ def check_map(name: str, tensor: Tensor) -> int:
 
 
 def check_matrix(matrix: Tensor, ndim: int) -> None:
-    """Raises unless ``matrix`` is floating-point, (*, ndim or ndim + 1, ndim + 1)."""
+    """Raises unless ``matrix`` is float, (*, ndim, ndim + 1) or (*, ndim + 1, ndim + 1)."""
     check_float('matrix', matrix)
     shapes = ((ndim, ndim + 1), (ndim + 1, ndim + 1))
     if matrix.dim() < 2 or tuple(matrix.shape[-2:]) not in shapes:

@@ -1,0 +1,7 @@
+"""Registered modules; all of them work as plain modules too."""
+
+from .backbones import *  # noqa: F403
+from .grid_generators import *  # noqa: F403
+from .loc_nets import *  # noqa: F403
+from .necks import *  # noqa: F403
+from .spatial_transformer import SpatialTransformer  # noqa: F401

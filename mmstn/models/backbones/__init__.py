@@ -1,0 +1,6 @@
+"""Backbones."""
+
+from .mnist import MNISTCNN, MNISTFC
+from .stn_backbone import STNBackbone
+
+__all__ = ['MNISTCNN', 'MNISTFC', 'STNBackbone']

@@ -1,0 +1,140 @@
+"""The interface of a family of transforms: theta -> sampling grid (section 3.2 of the paper)."""
+
+from __future__ import annotations
+
+import math
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmstn.ops import coordinate_dtype, matrix_grid
+from mmstn.ops.checks import check_float
+
+
+class BaseGridGenerator(nn.Module, metaclass=ABCMeta):
+    """A family of transforms T_theta from output to input coordinates.
+
+    Convention:
+        Coordinates are normalised, in the order (x, y) or (x, y, z). The map runs from points of
+        the output to the points of the input that are sampled for them, so a scale of 0.5 is a
+        window of half the size: it zooms in. Rotations act on normalised coordinates: on a map
+        that is not square they shear its pixels.
+
+    A family of one's own defines :attr:`num_params`, :meth:`identity_theta` and :meth:`forward`;
+    one that is a matrix subclasses :class:`MatrixGridGenerator` and defines ``matrix`` instead of
+    ``forward``.
+    """
+
+    num_params: int
+    """P, how many numbers theta holds for one transform."""
+    ndim: int = 2
+    """The number of spatial dimensions, 2 or 3."""
+
+    @abstractmethod
+    def identity_theta(self) -> Tensor:
+        """The theta of the identity, or what is nearest to it in the family, shape (P,)."""
+
+    def tiled_theta(self, num_transformers: int) -> Tensor:
+        """Windows that tile the map, a start for parallel transformers that differ from each other.
+
+        Args:
+            num_transformers: K, the number of windows.
+
+        Returns:
+            theta, shape (K, P).
+
+        Raises:
+            ValueError: If the family has no windows of different places and sizes.
+        """
+        raise ValueError(f'{type(self).__name__} cannot tile the map: it defines no tiled_theta')
+
+    @abstractmethod
+    def forward(
+        self, theta: Tensor, out_size: Sequence[int], align_corners: bool = False
+    ) -> Tensor:
+        """The points to sample, T_theta(G).
+
+        Args:
+            theta: Parameters, (*, P), with any leading dimensions.
+            out_size: (H', W') or (D', H', W').
+            align_corners: Whether -1 and 1 are the centres of the border pixels or their outer
+                edges.
+
+        Returns:
+            Points, (*, H', W', 2) or (*, D', H', W', 3), never in less than float32.
+
+        Raises:
+            TypeError: If ``theta`` is not a floating-point tensor.
+            ValueError: If ``theta`` does not hold P numbers.
+        """
+
+    def check_theta(self, theta: Tensor) -> Tensor:
+        """``theta`` in float32 (float64 if it is), or an error if it does not hold P numbers."""
+        check_float('theta', theta)
+        if theta.shape[-1:] != (self.num_params,):
+            raise ValueError(
+                f'theta must be (*, {self.num_params}) for {type(self).__name__}, '
+                f'got shape {tuple(theta.shape)}'
+            )
+        return theta.to(coordinate_dtype(theta.dtype))
+
+
+class MatrixGridGenerator(BaseGridGenerator):
+    """A family of affine or projective maps, whose matrix lets the sampler work without a grid."""
+
+    @abstractmethod
+    def matrix(self, theta: Tensor) -> Tensor:
+        """The matrix that takes (x_t, y_t, 1) to (x_s, y_s[, w]).
+
+        Args:
+            theta: Parameters, (*, P), with any leading dimensions.
+
+        Returns:
+            (*, 2, 3) for affine maps and (*, 3, 3) for projective ones; (*, 3, 4) for affine maps
+            of volumes.
+        """
+
+    def forward(
+        self, theta: Tensor, out_size: Sequence[int], align_corners: bool = False
+    ) -> Tensor:
+        """The points to sample, see :meth:`BaseGridGenerator.forward`."""
+        return matrix_grid(self.matrix(theta), out_size, align_corners)
+
+
+def check_ndim(ndim: int) -> int:
+    """``ndim``, or a ValueError if it is not 2 or 3."""
+    if ndim not in (2, 3):
+        raise ValueError(f'ndim must be 2 or 3, got {ndim!r}')
+    return ndim
+
+
+def tile_windows(num_windows: int, ndim: int) -> tuple[Tensor, Tensor]:
+    """Windows that cover the map once, in as square a pattern as their number allows.
+
+    Args:
+        num_windows: K, at least 1. Two windows stand side by side, four make a square, a prime
+            number makes a row.
+        ndim: The number of spatial dimensions.
+
+    Returns:
+        Half the size of a window along each axis, shape (ndim,), and the centres of the windows in
+        reading order, (K, ndim); normalised and in the order (x, y[, z]).
+
+    Raises:
+        ValueError: If ``num_windows`` is not a positive whole number.
+    """
+    if not isinstance(num_windows, int) or num_windows < 1:
+        raise ValueError(f'num_transformers must be a whole number >= 1, got {num_windows!r}')
+    counts = []  # of windows along z, y, x
+    rest = num_windows
+    for axes_left in range(ndim, 1, -1):
+        most = round(rest ** (1 / axes_left))
+        counts.append(max(n for n in range(1, most + 1) if rest % n == 0))
+        rest //= counts[-1]
+    counts.append(rest)
+    assert math.prod(counts) == num_windows
+    axes = [(2 * torch.arange(n) + 1) / n - 1 for n in counts]
+    centers = torch.stack(torch.meshgrid(*axes, indexing='ij')[::-1], dim=-1)
+    return 1 / torch.tensor(counts[::-1]), centers.reshape(-1, ndim)

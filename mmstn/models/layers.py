@@ -1,0 +1,59 @@
+"""Small pieces that several models are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class FullyConnected(nn.Sequential):
+    """Linear layers with a ReLU each.
+
+    Args:
+        in_features: Size of the input.
+        channels: Sizes of the layers.
+    """
+
+    def __init__(self, in_features: int, channels: Sequence[int]) -> None:
+        layers = []
+        for out_features in channels:
+            layers += [nn.Linear(in_features, out_features), nn.ReLU(inplace=True)]
+            in_features = out_features
+        super().__init__(*layers)
+        self.out_features = in_features
+
+
+def as_size(name: str, size: int | Sequence[int], ndim: int = 2) -> tuple[int, ...]:
+    """``size`` for each spatial axis: a number stands for a square or a cube.
+
+    Raises:
+        ValueError: If it is not a whole number >= 1, or ``ndim`` of them.
+    """
+    sizes = (size,) * ndim if isinstance(size, int) else tuple(size)
+    if len(sizes) != ndim or not all(isinstance(s, int) and s >= 1 for s in sizes):
+        raise ValueError(f'{name} must be a whole number >= 1 or {ndim} of them, got {size!r}')
+    return sizes
+
+
+@torch.no_grad()
+def forward_zeros(module: nn.Module, in_channels: int, in_size: Sequence[int]) -> Tensor | tuple:
+    """What ``module`` makes of one black image: sizes without a formula for each kind of layer.
+
+    It runs in evaluation mode, so that no running statistics change.
+
+    Raises:
+        ValueError: If a map of this size does not fit through the layers.
+    """
+    training = module.training
+    module.eval()
+    try:
+        return module(torch.zeros(1, in_channels, *in_size))
+    except RuntimeError as error:
+        raise ValueError(
+            f'a map of in_channels={in_channels}, in_size={tuple(in_size)} does not fit through '
+            f'the layers: {error}'
+        ) from error
+    finally:
+        module.train(training)

@@ -1,0 +1,8 @@
+"""Localisation networks: theta from a feature map."""
+
+from .backbone import BackboneLocNet
+from .base import BaseLocNet
+from .conv import ConvLocNet
+from .fc import FCLocNet
+
+__all__ = ['BackboneLocNet', 'BaseLocNet', 'ConvLocNet', 'FCLocNet']

@@ -1,0 +1,97 @@
+"""A localisation net around any registered backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..layers import FullyConnected, as_size, forward_zeros
+from .base import BaseLocNet, check_in_size
+
+
+@MODELS.register_module()
+class BackboneLocNet(BaseLocNet):
+    """A registered backbone, an optional 1x1 reduction, then fully connected layers.
+
+    The paper's CUB net (section 4.3) is Inception without its classifier and its last pooling, a
+    1x1 convolution to 128 channels, FC 128 and theta for all transformers at once; for 448 px
+    images its input is always scaled down by 2. Pretrained weights come through the backbone's own
+    ``init_cfg``.
+
+    Args:
+        backbone: Config of a registered backbone, or a module. Its last output counts: a feature
+            map (N, C', h, w), or a vector (N, C') for which there is nothing to reduce or to pool.
+        in_size: The size of the image, (H, W), or a number for a square; before the down-scaling.
+        num_params: P; set by :class:`~mmstn.models.SpatialTransformer` from its grid generator.
+        num_transformers: K, or None for one transformer and no axis K.
+        in_channels: Channels of the image.
+        reduction_channels: Output channels of the 1x1 convolution; None for none.
+        fc_channels: Sizes of the fully connected layers.
+        downsample: By how much the image is first scaled down (bilinear with anti-aliasing).
+        pool_size: The size that the backbone's map is averaged to, so that images of any size fit.
+            None keeps the map as it is, as in the paper, for images of ``in_size`` only.
+        start: theta at the start, see :class:`BaseLocNet`.
+        init_cfg: mmengine's initialisation of the other layers.
+
+    Raises:
+        ValueError: If an argument is out of range or the backbone gives neither a map nor a
+            vector; in ``forward``, if ``pool_size`` is None and the image has another size.
+    """
+
+    def __init__(
+        self,
+        backbone: dict | nn.Module,
+        in_size: int | Sequence[int],
+        num_params: int,
+        num_transformers: int | None = None,
+        in_channels: int = 3,
+        reduction_channels: int | None = 128,
+        fc_channels: Sequence[int] = (128,),
+        downsample: float = 1,
+        pool_size: int | None = None,
+        start: Tensor | Sequence | None = None,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(num_params, num_transformers, start, init_cfg)
+        if downsample < 1:
+            raise ValueError(f'downsample must be a number >= 1, got {downsample!r}')
+        self.in_size = as_size('in_size', in_size)
+        self.downsample = downsample
+        self.backbone = backbone if isinstance(backbone, nn.Module) else MODELS.build(backbone)
+
+        size = [round(s / downsample) for s in self.in_size]
+        output = last_output(forward_zeros(self.backbone, in_channels, size))
+        if output.dim() not in (2, 4):
+            raise ValueError(
+                f'backbone must give a map (N, C, h, w) or a vector (N, C), '
+                f'got shape {tuple(output.shape)}'
+            )
+        channels, is_map = output.shape[1], output.dim() == 4
+        layers = []
+        if is_map and reduction_channels is not None:
+            layers += [nn.Conv2d(channels, reduction_channels, 1), nn.ReLU(inplace=True)]
+            channels = reduction_channels
+        if is_map and pool_size is not None:
+            layers.append(nn.AdaptiveAvgPool2d(pool_size))
+        self.any_size = pool_size is not None
+        self.reduction = nn.Sequential(*layers, nn.Flatten())
+        area = (pool_size**2 if pool_size else output[0, 0].numel()) if is_map else 1
+        self.fc = FullyConnected(channels * area, fc_channels)
+        self.build_regression(self.fc.out_features)
+
+    def features(self, x: Tensor) -> Tensor:
+        """U (N, C, H, W) -> (N, fc_channels[-1])."""
+        if not self.any_size:
+            check_in_size(self, x, self.in_size)
+        if self.downsample != 1:
+            size = [round(s / self.downsample) for s in x.shape[2:]]
+            x = F.interpolate(x, size, mode='bilinear', antialias=True)
+        return self.fc(self.reduction(last_output(self.backbone(x))))
+
+
+def last_output(outputs: Tensor | tuple | list) -> Tensor:
+    """The last of what a backbone gives: its deepest stage, or the logits of InceptionV3."""
+    return outputs[-1] if isinstance(outputs, (tuple, list)) else outputs

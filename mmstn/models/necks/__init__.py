@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .stn_neck import STNNeck
+
+__all__ = ['STNNeck']

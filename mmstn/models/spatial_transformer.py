@@ -1,0 +1,204 @@
+"""The spatial transformer: localisation net, grid generator and sampler in one module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmstn.ops import SamplingKernel, affine_grid_sample, grid_sample
+from mmstn.ops.checks import check_map, check_mode, check_size
+
+from .grid_generators import BaseGridGenerator, MatrixGridGenerator
+
+
+@MODELS.register_module()
+class SpatialTransformer(BaseModule):
+    """A spatial transformer, section 3 of the paper: V = sample(U, T_theta(G)), theta = f_loc(U).
+
+    It owns what its parts must agree on: the sizes, ``align_corners``, and where theta starts.
+
+    Args:
+        loc_net: Config of a localisation net, whose ``num_params``, ``num_transformers`` and
+            ``start`` are filled in, or a module that gives theta of the right shape.
+        grid_generator: Config of a grid generator, or a module.
+        out_size: The size of V: (H', W') or (D', H', W'); a number scales the size of U; None
+            keeps it.
+        num_transformers: K transformers that read the same map; None for one, with no axis K.
+        mode: The sampling kernel, see :func:`mmstn.ops.grid_sample`.
+        padding_mode: What lies outside U, see there.
+        align_corners: The coordinate convention, see there.
+        init: Where theta starts: ``'identity'``, ``'tile'`` (K windows that tile the map), or
+            numbers, (P,) for all transformers alike or (K, P). Only for a ``loc_net`` given as a
+            config.
+        init_cfg: mmengine's initialisation of the other layers.
+
+    Raises:
+        TypeError: If a part is neither a config nor a module.
+        ValueError: If an option is unknown or sizes do not fit each other.
+
+    Example:
+        >>> st = SpatialTransformer(
+        ...     loc_net=dict(type='ConvLocNet', in_channels=1, in_size=28),
+        ...     grid_generator=dict(type='AffineGridGenerator'),
+        ... )
+        >>> st(torch.rand(8, 1, 28, 28)).shape
+        torch.Size([8, 1, 28, 28])
+    """
+
+    def __init__(
+        self,
+        loc_net: dict | nn.Module,
+        grid_generator: dict | BaseGridGenerator,
+        out_size: Sequence[int] | float | None = None,
+        num_transformers: int | None = None,
+        mode: str | SamplingKernel = 'bilinear',
+        padding_mode: str = 'zeros',
+        align_corners: bool = False,
+        init: str | Sequence = 'identity',
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_mode(mode, padding_mode)
+        if num_transformers is not None and (
+            not isinstance(num_transformers, int) or num_transformers < 1
+        ):
+            raise ValueError(f'num_transformers must be None or >= 1, got {num_transformers!r}')
+        self.num_transformers = num_transformers
+        self.mode = mode
+        self.padding_mode = padding_mode
+        self.align_corners = align_corners
+        self.grid_generator = _build('grid_generator', grid_generator)
+        if not isinstance(self.grid_generator, BaseGridGenerator):
+            raise TypeError(
+                f'grid_generator must be a BaseGridGenerator, '
+                f'got {type(self.grid_generator).__name__}'
+            )
+        self.out_size = self._check_out_size(out_size)
+        if isinstance(loc_net, dict):
+            sizes = dict(
+                num_params=self.grid_generator.num_params, num_transformers=num_transformers
+            )
+            for name, needed in sizes.items():
+                if loc_net.get(name, needed) != needed:
+                    raise ValueError(f'loc_net.{name} must be {needed}, got {loc_net[name]!r}')
+            loc_net = dict(loc_net, start=self._start(init), **sizes)
+        elif init != 'identity':
+            raise ValueError(
+                'init needs a loc_net given as a config, got a module: start it yourself'
+            )
+        self.loc_net = _build('loc_net', loc_net)
+
+    def _check_out_size(self, out_size: Sequence[int] | float | None) -> tuple | float | None:
+        """``out_size`` as a tuple, a factor or None."""
+        if isinstance(out_size, Real) and not isinstance(out_size, bool):
+            if not out_size > 0:
+                raise ValueError(f'out_size must be a scale > 0, got {out_size!r}')
+            return float(out_size)
+        if out_size is None:
+            return None
+        out_size = check_size('out_size', out_size)
+        if len(out_size) != self.grid_generator.ndim:
+            raise ValueError(
+                f'out_size must have {self.grid_generator.ndim} numbers, as '
+                f'{type(self.grid_generator).__name__} has dimensions, got {out_size}'
+            )
+        return out_size
+
+    def _start(self, init: str | Sequence) -> Tensor:
+        """theta at the start, (K, P)."""
+        num_transformers = self.num_transformers or 1
+        shape = (num_transformers, self.grid_generator.num_params)
+        if isinstance(init, str):
+            if init == 'identity':
+                return self.grid_generator.identity_theta().expand(shape)
+            if init == 'tile':
+                return self.grid_generator.tiled_theta(num_transformers)
+            raise ValueError(f"init must be 'identity', 'tile' or numbers, got {init!r}")
+        start = torch.as_tensor(init, dtype=torch.float32)
+        if tuple(start.shape) not in (shape, shape[1:]):
+            raise ValueError(
+                f'init must be ({shape[1]},) or {shape} numbers, got shape {tuple(start.shape)}'
+            )
+        return start.expand(shape)
+
+    def forward(self, x: Tensor, return_theta: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Samples what the localisation net points at.
+
+        Args:
+            x: The feature map U, (N, C, H, W), or (N, C, D, H, W) if the grid generator is for
+                volumes.
+            return_theta: Whether to give theta too.
+
+        Returns:
+            V, (N, C, H', W'), or (N, K, C, H', W') if ``num_transformers`` is a number; for volumes
+            with D' in front of H'. With ``return_theta`` (V, theta), theta (N, P) or (N, K, P).
+
+        Raises:
+            TypeError: If ``x`` is not a floating-point tensor.
+            ValueError: If ``x`` or theta has the wrong shape.
+        """
+        self._check_input(x)
+        theta = self.loc_net(x)
+        samples = self.sample(x, theta)
+        return (samples, theta) if return_theta else samples
+
+    def sample(self, x: Tensor, theta: Tensor) -> Tensor:
+        """Samples ``x`` where ``theta`` says, see :meth:`forward` for the shapes."""
+        self._check_input(x)
+        transformers = () if self.num_transformers is None else (self.num_transformers,)
+        shape = (len(x), *transformers, self.grid_generator.num_params)
+        if tuple(theta.shape) != shape:
+            raise ValueError(f'theta from loc_net must be {shape}, got shape {tuple(theta.shape)}')
+        out_size = self.get_out_size(x)
+        options = dict(
+            mode=self.mode, padding_mode=self.padding_mode, align_corners=self.align_corners
+        )
+        if isinstance(self.grid_generator, MatrixGridGenerator):  # the sampler needs no grid then
+            return affine_grid_sample(x, self.grid_generator.matrix(theta), out_size, **options)
+        return grid_sample(x, self.grid_generator(theta, out_size, self.align_corners), **options)
+
+    def get_out_size(self, x: Tensor) -> tuple[int, ...]:
+        """The size of V for a map ``x``."""
+        if isinstance(self.out_size, tuple):
+            return self.out_size
+        scale = 1 if self.out_size is None else self.out_size
+        return tuple(max(1, int(size * scale)) for size in x.shape[2:])
+
+    def _check_input(self, x: Tensor) -> None:
+        ndim = self.grid_generator.ndim
+        if check_map('input', x) != ndim:
+            raise ValueError(
+                f'input must have {ndim} spatial dimensions for '
+                f'{type(self.grid_generator).__name__}, got shape {tuple(x.shape)}'
+            )
+
+    def extra_repr(self) -> str:
+        """The options that are not modules."""
+        names = ('out_size', 'num_transformers', 'mode', 'padding_mode', 'align_corners')
+        return ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
+
+
+def _build(name: str, part: dict | nn.Module) -> nn.Module:
+    """A part of the module from its config."""
+    if isinstance(part, nn.Module):
+        return part
+    if not isinstance(part, dict):
+        raise TypeError(f'{name} must be a config (dict) or a module, got {type(part).__name__}')
+    return MODELS.build(part)
+
+
+def build_transformer(cfg: dict | SpatialTransformer) -> SpatialTransformer:
+    """A transformer from its config, whose ``type`` may be left out, or as it is."""
+    transformer = _build(
+        'transformer', cfg if not isinstance(cfg, dict) else {'type': 'SpatialTransformer', **cfg}
+    )
+    if not isinstance(transformer, SpatialTransformer):
+        raise TypeError(
+            f'transformer must be a SpatialTransformer, got {type(transformer).__name__}'
+        )
+    return transformer
