@@ -11,9 +11,9 @@ from mmpretrain.registry import MODELS
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = """
-from uuid import uuid4
-# mmengine names a Runner's globals by the second, in which two tests may fall.
-experiment_name = uuid4().hex
+# mmengine names a Runner's globals by the second, in which two tests may fall. (An import statement
+# would make this a config of mmengine's other, lazy kind.)
+experiment_name = __import__('uuid').uuid4().hex
 custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)
 default_scope = 'mmpretrain'
 model = dict(
@@ -50,7 +50,7 @@ work_dir = '{folder}/work_dir'
 
 @pytest.fixture(scope='session')
 def project(tmp_path_factory):
-    """A folder with ``config.py``, twelve ``images/<class>/*.png`` and the weights ``start.pth``."""
+    """A folder with ``config.py``, twelve ``images/<class>/*.png`` and weights, ``start.pth``."""
     folder = tmp_path_factory.mktemp('project')
     random = np.random.default_rng(0)
     for label in range(3):
