@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-Output = Tensor | tuple | list | None
+Output: TypeAlias = Tensor | tuple | list | None
 
 # From the outputs of K streams, (N, K, ...), and the axis of their channels there.
 FUSIONS: dict[str, Callable[[Tensor, int], Tensor]] = {
