@@ -79,19 +79,16 @@ class SpatialTransformer(BaseModule):
                 f'got {type(self.grid_generator).__name__}'
             )
         self.out_size = self._check_out_size(out_size)
+        sizes = dict(num_params=self.grid_generator.num_params, num_transformers=num_transformers)
         if isinstance(loc_net, dict):
-            sizes = dict(
-                num_params=self.grid_generator.num_params, num_transformers=num_transformers
-            )
-            for name, needed in sizes.items():
-                if loc_net.get(name, needed) != needed:
-                    raise ValueError(f'loc_net.{name} must be {needed}, got {loc_net[name]!r}')
-            loc_net = dict(loc_net, start=self._start(init), **sizes)
+            loc_net = {'start': self._start(init), **sizes, **loc_net}
         elif init != 'identity':
-            raise ValueError(
-                'init needs a loc_net given as a config, got a module: start it yourself'
-            )
+            raise ValueError('init needs a loc_net given as a config, got a module: start it yourself')
         self.loc_net = _build('loc_net', loc_net)
+        for name, needed in sizes.items():
+            found = getattr(self.loc_net, name, needed)  # a module of the user's may not tell
+            if found != needed:
+                raise ValueError(f'loc_net.{name} must be {needed}, got {found!r}')
 
     def _check_out_size(self, out_size: Sequence[int] | float | None) -> tuple | float | None:
         """``out_size`` as a tuple, a factor or None."""
