@@ -1,0 +1,7 @@
+"""Registered datasets and transforms of the data pipeline."""
+
+from .mnist5k import MNIST5k
+from .multi_image_dataset import MultiImageDataset
+from .transforms import *  # noqa: F403
+
+__all__ = ['MNIST5k', 'MultiImageDataset']

@@ -1,0 +1,49 @@
+"""Control points that move: the paper's E."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmpretrain.registry import TRANSFORMS
+
+from mmstn.models.grid_generators import TPSGridGenerator
+
+from .warp import RandomWarp, Size, check_not_negative, check_range
+
+
+@TRANSFORMS.register_module()
+class RandomTPS(RandomWarp):
+    """Scales the image and bends it with a thin-plate spline: E (section 4.1 of the paper).
+
+    The scale is uniform; each coordinate of a control point then moves by a normal number of
+    pixels.
+
+    Args:
+        scale: The smallest and the largest scale (the paper's are from a second-hand account).
+        std: Standard deviation of a control point's move, in pixels of the scaled image.
+        num_control_points: Rows and columns of control points, on a regular grid over the image.
+        seed: See :class:`~mmstn.datasets.RandomTransform`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        scale: Sequence[float] = (0.75, 1.0),
+        std: float = 1.5,
+        num_control_points: Sequence[int] = (4, 4),
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(TPSGridGenerator(num_control_points), seed=seed)
+        self.scale = check_range('scale', scale)
+        self.std = check_not_negative('std', std)
+        self.control_points = self.grid_generator.control_points.numpy().astype(float)
+
+    def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
+        """See :meth:`RandomWarp.draw_theta`."""
+        # A point c of the result shows the scaled image at c + move: the image at (c + move) / s.
+        moves = rng.normal(scale=self.std, size=self.control_points.shape)
+        points = self.control_points + moves * (2 / np.array(in_size[::-1]))
+        return (points / rng.uniform(*self.scale)).ravel()
