@@ -163,7 +163,7 @@ def test_gradients_by_finite_differences(mode, padding_mode, align_corners):
     )
 
 
-@pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=str)
+@pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=[*MODES, 'lanczos'])
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 def test_points_that_are_not_finite_sample_nothing(mode, padding_mode):
     image, grid = random_case()
@@ -192,7 +192,7 @@ def test_huge_coordinates_are_safe(mode, padding_mode, align_corners):
         assert samples.eq(0).all()
 
 
-@pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=str)
+@pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=[*MODES, 'lanczos'])
 def test_pixels_that_are_not_finite_stay_where_they_are(mode):
     image = torch.ones(1, 1, 6, 6)
     image[..., 0, :] = float('inf')

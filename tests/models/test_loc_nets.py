@@ -1,0 +1,171 @@
+"""Localisation nets: shapes, the start of theta, the paper's layouts counted by hand."""
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmstn.models import BackboneLocNet, BaseLocNet, ConvLocNet, FCLocNet
+
+SMALL_BACKBONE = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
+SMALL_BACKBONE |= dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
+NETS = {
+    'FCLocNet': dict(in_channels=3, in_size=(20, 24)),
+    'ConvLocNet': dict(in_channels=3, in_size=(40, 44)),
+    'BackboneLocNet': dict(backbone=SMALL_BACKBONE, in_size=(32, 40)),
+}
+every_net = pytest.mark.parametrize('name', NETS)
+
+
+def build(name, **options):
+    return MODELS.build(dict(type=name, **NETS[name], **options))
+
+
+def image_for(name, batch=2):
+    return torch.rand(batch, 3, *NETS[name]['in_size'])
+
+
+def test_every_registered_net_is_tested():
+    registered = {
+        name
+        for name, cls in MODELS.module_dict.items()
+        if isinstance(cls, type) and issubclass(cls, BaseLocNet)
+    }
+    assert registered == set(NETS)
+
+
+@every_net
+def test_theta_begins_at_the_start_to_the_last_bit(name):
+    net = build(name, num_params=3, start=[0.1, 0.2, 0.3])
+    theta = net(image_for(name))
+    assert torch.equal(theta, torch.tensor([0.1, 0.2, 0.3]).expand(2, 3))
+    many = build(name, num_params=3, num_transformers=2, start=[[1, 2, 3], [4, 5, 6]])
+    assert many(image_for(name)).tolist() == [[[1, 2, 3], [4, 5, 6]]] * 2
+    assert build(name, num_params=3)(image_for(name)).eq(0).all()
+
+
+@every_net
+def test_theta_learns(name):
+    net = build(name, num_params=3, num_transformers=2)
+    image = image_for(name)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+    target = torch.linspace(-1, 1, 6).reshape(2, 3)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = (net(image) - target).square().sum(dim=(1, 2)).mean()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.01
+    hidden = [p for n, p in net.named_parameters() if not n.startswith('regression')]
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in hidden)
+
+
+@every_net
+def test_autocast_does_not_round_theta(name):
+    start = [0.1, 1 / 3, 0.7]
+    net = build(name, num_params=3, start=start)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        theta = net(image_for(name))
+    assert torch.equal(theta, torch.tensor(start).expand(2, 3))
+
+
+def test_paper_layouts_by_hand():
+    def count(net):
+        return sum(p.numel() for p in net.parameters())
+
+    # Two layers of 32 units on 28x28 pixels, then theta.
+    fc = FCLocNet(in_channels=1, in_size=28, num_params=6)
+    assert count(fc) == (784 * 32 + 32) + (32 * 32 + 32) + (32 * 6 + 6)
+    # 42x42 averaged to 21x21; conv 5x5: 17x17; pooled: 8x8; conv 5x5: 4x4; FC 20; theta.
+    conv = ConvLocNet(in_channels=1, in_size=42, num_params=6)
+    layers = (25 * 20 + 20) + (20 * 25 * 20 + 20)
+    assert count(conv) == layers + (20 * 4 * 4 * 20 + 20) + (20 * 6 + 6)
+    # Co-localisation: 84x84, conv 8 9x9 stride 4: 19x19; pooled: 9x9; FC 8, FC 8, FC 3.
+    coloc = ConvLocNet(
+        in_channels=1,
+        in_size=84,
+        num_params=3,
+        channels=(8,),
+        kernel_sizes=9,
+        strides=4,
+        pool_sizes=2,
+        fc_channels=(8, 8),
+        downsample=1,
+    )
+    assert count(coloc) == (81 * 8 + 8) + (8 * 81 * 8 + 8) + (8 * 8 + 8) + (8 * 3 + 3)
+
+
+def test_conv_net_without_in_size_takes_any_size():
+    net = ConvLocNet(in_channels=2, num_params=6)
+    for size in [(28, 28), (60, 33)]:
+        assert net(torch.rand(3, 2, *size)).shape == (3, 6)
+
+
+def test_conv_net_for_volumes():
+    net = ConvLocNet(in_channels=1, num_params=12, in_size=32, ndim=3, channels=(4, 4))
+    assert net(torch.rand(2, 1, 32, 32, 32)).shape == (2, 12)
+
+
+def test_backbone_net_options():
+    image = torch.rand(2, 3, 64, 48)
+    flat = BackboneLocNet(SMALL_BACKBONE, in_size=(64, 48), num_params=4, downsample=2)
+    assert flat(image).shape == (2, 4)
+    seen = []
+    flat.backbone.register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[2:]))
+    flat(image)
+    assert tuple(seen[0]) == (32, 24)
+    pooled = BackboneLocNet(SMALL_BACKBONE, in_size=64, num_params=4, pool_size=2)
+    assert pooled(image).shape == pooled(torch.rand(2, 3, 80, 64)).shape == (2, 4)
+    vit = dict(type='VisionTransformer', arch='deit-tiny', img_size=32)
+    vector = BackboneLocNet(vit, in_size=32, num_params=4)
+    assert vector(torch.rand(2, 3, 32, 32)).shape == (2, 4)
+    assert not [m for m in vector.reduction if isinstance(m, nn.Conv2d)]
+
+
+def test_building_does_not_touch_running_statistics():
+    net = BackboneLocNet(SMALL_BACKBONE, in_size=32, num_params=4)
+    norm = next(m for m in net.modules() if isinstance(m, nn.BatchNorm2d))
+    assert norm.num_batches_tracked == 0 and norm.training
+
+
+def test_pretrained_weights_through_init_cfg(tmp_path):
+    source = MODELS.build(SMALL_BACKBONE)
+    path = str(tmp_path / 'backbone.pth')
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in source.state_dict().items()}), path)
+    pretrained = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    net = BackboneLocNet(dict(SMALL_BACKBONE, init_cfg=pretrained), 32, num_params=4)
+    net.init_weights()
+    for name, tensor in source.state_dict().items():
+        assert torch.equal(net.backbone.state_dict()[name], tensor)
+
+
+BAD_NETS = {
+    'no such size': (FCLocNet, dict(in_channels=1, in_size=0), 'in_size'),
+    'no parameters': (FCLocNet, dict(in_channels=1, in_size=4, num_params=0), 'num_params.*0'),
+    'no K': (FCLocNet, dict(in_channels=1, in_size=4, num_transformers=0), 'num_transformers.*0'),
+    'start': (FCLocNet, dict(in_channels=1, in_size=4, start=[1.0]), r'start.*\(1,\)'),
+    'too small': (ConvLocNet, dict(in_channels=1, in_size=8), 'in_size.*8.*does not fit'),
+    'no convolution': (ConvLocNet, dict(in_channels=1, channels=()), 'channels'),
+    'kernel sizes': (ConvLocNet, dict(in_channels=1, kernel_sizes=(3, 3, 3)), 'kernel_sizes'),
+    'four dimensions': (ConvLocNet, dict(in_channels=1, ndim=4), 'ndim'),
+    'upsampling': (
+        BackboneLocNet,
+        dict(backbone=SMALL_BACKBONE, in_size=32, downsample=0.5),
+        'down',
+    ),
+}
+
+
+@pytest.mark.parametrize(('net', 'options', 'message'), BAD_NETS.values(), ids=BAD_NETS)
+def test_bad_options_are_named(net, options, message):
+    with pytest.raises(ValueError, match=message):
+        net(**(dict(num_params=6) | options))
+
+
+@every_net
+def test_map_of_another_size_is_named(name):
+    net = build(name, num_params=3)
+    with pytest.raises(ValueError, match=r'in_size=.*\(1, 3, 48, 48\)'):
+        net(torch.rand(1, 3, 48, 48))
+    with pytest.raises(ValueError, match=r'in_channels=3.*\(1, 2, '):
+        net(image_for(name)[:1, :2])
