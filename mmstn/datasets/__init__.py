@@ -2,6 +2,26 @@
 
 from .mnist5k import MNIST5k
 from .multi_image_dataset import MultiImageDataset
-from .transforms import *  # noqa: F403
+from .transforms import (
+    RandomClutter,
+    RandomProjective,
+    RandomRotation,
+    RandomSimilarity,
+    RandomTPS,
+    RandomTransform,
+    RandomTranslation,
+    RandomWarp,
+)
 
-__all__ = ['MNIST5k', 'MultiImageDataset']
+__all__ = [
+    'MNIST5k',
+    'MultiImageDataset',
+    'RandomClutter',
+    'RandomProjective',
+    'RandomRotation',
+    'RandomSimilarity',
+    'RandomTPS',
+    'RandomTransform',
+    'RandomTranslation',
+    'RandomWarp',
+]
