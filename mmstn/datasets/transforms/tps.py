@@ -41,13 +41,13 @@ class RandomTPS(RandomWarp):
         self.scale = check_range('scale', scale)
         self.std = check_not_negative('std', std)
         self._linear_maps: dict[Size, tuple[torch.Tensor, torch.Tensor]] = {}
-        self.control_points = self.grid_generator.control_points.numpy().astype(float)
+        self._control_points = self.grid_generator.control_points.numpy().astype(float)
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""
         # A point c of the result shows the scaled image at c + move: the image at (c + move) / s.
-        moves = rng.normal(scale=self.std, size=self.control_points.shape)
-        points = self.control_points + moves * (2 / np.array(in_size[::-1]))
+        moves = rng.normal(scale=self.std, size=self._control_points.shape)
+        points = self._control_points + moves * (2 / np.array(in_size[::-1]))
         return (points / rng.uniform(*self.scale)).ravel()
 
     def grid(self, theta: torch.Tensor, out_size: Size) -> torch.Tensor:
