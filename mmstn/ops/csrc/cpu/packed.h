@@ -25,8 +25,31 @@ static void zero_region(S* scratch, const Padded& padded, const Region& region) 
                 sizeof(S) * W * (region.x1 - region.x0));
 }
 
+// Up to four channels: L pixels at a time, turned by two rounds of interleaving.
+template <class S, int L>
+MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels) {
+  using V = Vec<S, L>;
+  V r[4];
+  for (int c = 0; c < 4; ++c) r[c] = c < channels ? load<V>(from + c * channel) : V{};
+  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
+  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
+  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
+  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
+  // Each 128 bits of r[q] are pixel q of a group of four.
+  for (int q = 0; q < 4; ++q)
+    for (int l = 0; l < L / 4; ++l) {
+      Vec<S, 4> pixel;
+      std::memcpy(&pixel, (const char*)&r[q] + l * sizeof(pixel), sizeof(pixel));
+      store(to + (4 * l + q) * 4, pixel);
+    }
+}
+
 // Copies a region of the map into scratch.
-template <class S, int W>
+template <class S, int W, int L>
 static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
                  const Block& block, const Region& region) {
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
@@ -34,6 +57,15 @@ static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t 
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
     S* to = scratch + padded.offset(y, 0) * W;
+    if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
+      if (view.dtype == dtype_of<S>() && view.w == 1 && region.x1 - region.x0 >= L) {
+        for (int64_t x = region.x0; x < region.x1; x += L) {
+          if (x + L > region.x1) x = region.x1 - L;
+          pack_four<S, L>(to + x * W, (const S*)view.data + line + x, view.c, int(block.count));
+        }
+        continue;
+      }
+    }
     for (int64_t x = region.x0; x < region.x1; x += W) {
       int pixels = W;
       if (x + W > region.x1) {  // the last tile overlaps the one before, or is a partial one
@@ -102,10 +134,70 @@ MMSTN_INLINE void sample_tile(const BilinearTaps<S>& taps, int first, int pixels
   }
   write_tile<S, W>(r, at(out, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
 }
-template <class S, int W>
+// With four channels to a pixel two neighbours are one load: rows are mixed first, then the tile is
+// turned, left neighbours in one half of a vector and right ones in the other, and these are mixed.
+template <class S>
+MMSTN_INLINE void turn_pairs(Vec<S, 8> (&r)[4]) {
+  using P = Vec<S, 8>;
+  const P a = shuffle<PickUnpack<8, 4, 1, 0>>(r[0], r[1]);
+  const P b = shuffle<PickUnpack<8, 4, 1, 1>>(r[0], r[1]);
+  const P c = shuffle<PickUnpack<8, 4, 1, 0>>(r[2], r[3]);
+  const P d = shuffle<PickUnpack<8, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<8, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<8, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<8, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<8, 4, 2, 1>>(b, d);
+}
+MMSTN_INLINE void sample_pairs(const BilinearTaps<float>& taps, int first, const float* scratch,
+                               int64_t pitch, float* out, const Tile& tile) {
+  using P = Vec<float, 8>;
+  using V = Vec<float, 4>;
+  P r[4];
+  for (int q = 0; q < 4; ++q) {
+    const float* p = scratch + int64_t(taps.offset.v[first + q]) * 4;
+    r[q] = load<P>(p) * taps.uy.v[first + q] + load<P>(p + pitch) * taps.ty.v[first + q];
+  }
+  turn_pairs<float>(r);
+  const V left = load<V>(taps.ux.v + first), right = load<V>(taps.tx.v + first);
+  for (int c = 0; c < 4; ++c)
+    if (c < tile.channels)
+      store(out + c * tile.channel + first, half<0, V>(r[c]) * left + half<1, V>(r[c]) * right);
+}
+// The same for dL/dx and dL/dy of four pixels.
+MMSTN_INLINE void gradient_pairs(const BilinearTaps<float>& taps, Chunk<float>& chunk, int first,
+                                 const float* scratch, int64_t pitch, const Vec<float, 4> (&g)[4]) {
+  using P = Vec<float, 8>;
+  using V = Vec<float, 4>;
+  P above[4], below[4];
+  for (int q = 0; q < 4; ++q) {
+    const float* p = scratch + int64_t(taps.offset.v[first + q]) * 4;
+    float both[8];
+    store(both, g[q]);
+    store(both + 4, g[q]);
+    const P twice = load<P>(both);
+    above[q] = load<P>(p) * twice;
+    below[q] = load<P>(p + pitch) * twice;
+  }
+  turn_pairs<float>(above);
+  turn_pairs<float>(below);
+  const P a = (above[0] + above[1]) + (above[2] + above[3]);  // sums over channels
+  const P b = (below[0] + below[1]) + (below[2] + below[3]);
+  const V s00 = half<0, V>(a), s01 = half<1, V>(a), s10 = half<0, V>(b), s11 = half<1, V>(b);
+  const V x = (s01 - s00) * load<V>(taps.uy.v + first) + (s11 - s10) * load<V>(taps.ty.v + first);
+  const V y = (s10 - s00) * load<V>(taps.ux.v + first) + (s11 - s01) * load<V>(taps.tx.v + first);
+  store(chunk.gx + first, x * load<V>(taps.slope_x.v + first));
+  store(chunk.gy + first, y * load<V>(taps.slope_y.v + first));
+}
+
+template <class S, int W, bool pairs>
 static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
   int first = 0;
+  if constexpr (pairs && W == 4 && sizeof(S) == 4) {
+    if (tile.pixel == 1 && tile.dtype == DType::kFloat)
+      for (; first + W <= count; first += W)
+        sample_pairs(taps, first, scratch, pitch * W, (float*)out, tile);
+  }
   for (; first + W <= count; first += W)
     sample_tile<true, S, W>(taps, first, W, scratch, pitch * W, out, tile);
   if (first < count)
@@ -113,7 +205,7 @@ static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scrat
 }
 
 // The gradient of a tile: adds to the map's in `d_scratch`, and to (gx, gy).
-template <bool whole, class S, int W, bool to_input, bool to_map>
+template <bool whole, class S, int W, bool to_input, bool to_map, bool pairs>
 MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int pixels,
                                 const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
                                 const Tile& tile) {
@@ -132,7 +224,9 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
       store(d + W, load<V>(d + W) + g[q] * taps.w11.v[first + q]);
     }
   }
-  if (to_map) {
+  if constexpr (to_map && whole && pairs && W == 4 && sizeof(S) == 4) {
+    gradient_pairs(taps, chunk, first, scratch, pitch, g);
+  } else if (to_map) {
     V gx[W], gy[W];
     for (int q = 0; q < W; ++q) {
       gx[q] = gy[q] = V{};
@@ -152,20 +246,20 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
     store(chunk.gy + first, y);
   }
 }
-template <class S, int W, bool to_input, bool to_map>
+template <class S, int W, bool to_input, bool to_map, bool pairs>
 static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   int first = 0;
   for (; first + W <= chunk.count; first += W)
-    gradient_tile<true, S, W, to_input, to_map>(taps, chunk, first, W, scratch, d_scratch,
+    gradient_tile<true, S, W, to_input, to_map, pairs>(taps, chunk, first, W, scratch, d_scratch,
                                                 pitch * W, gradient, tile);
   if (first < chunk.count)
-    gradient_tile<false, S, W, to_input, to_map>(taps, chunk, first, chunk.count - first, scratch,
+    gradient_tile<false, S, W, to_input, to_map, pairs>(taps, chunk, first, chunk.count - first, scratch,
                                                  d_scratch, pitch * W, gradient, tile);
 }
 
 // The same for kernels of T x T taps.
-template <class S, int W, int T>
+template <class S, int W, bool, int T>
 static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
   using V = Vec<S, W>;
@@ -188,7 +282,7 @@ static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scra
   }
 }
 
-template <class S, int W, bool to_input, bool to_map, int T>
+template <class S, int W, bool to_input, bool to_map, bool, int T>
 static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   using V = Vec<S, W>;

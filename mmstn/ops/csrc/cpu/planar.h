@@ -42,7 +42,7 @@ struct BorderedCells {
   using V = Vec<S, L>;
   const int32_t* offset;
   int64_t pitch;
-  static constexpr bool inside = true;
+  static constexpr bool inside = true, single = true;
 
   MMSTN_INLINE BorderedCells(const BilinearTaps<S>& taps, int first, const Problem&, int64_t pitch)
       : offset(taps.offset.v + first), pitch(pitch) {}
@@ -61,6 +61,7 @@ struct MapCells {
   using V = Vec<S, L>;
   using Mask = typename VecOps<V>::Int;
   alignas(64) int32_t above[L], below[L];
+  static constexpr bool single = false;
   bool inside;  // all cells are
   int64_t width;
   Mask left_left, left_right, right_left, right_right, has_above, has_below;
@@ -165,7 +166,8 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
     const int pixels = count - first < L ? count - first : L;
     const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
-    for (int c = 0; c < tile.channels; ++c) {
+    const int channels = Cells::single ? 1 : tile.channels;  // known: no addresses to keep
+    for (int c = 0; c < channels; ++c) {
       V v00, v01, v10, v11;
       cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
       const V v = v00 * w00 + v01 * w01 + (v10 * w10 + v11 * w11);
@@ -197,7 +199,8 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
     const V tx = load<V>(taps.tx.v + first), ty = load<V>(taps.ty.v + first);
     V gx = {}, gy = {};
-    for (int c = 0; c < tile.channels; ++c) {
+    const int channels = Cells::single ? 1 : tile.channels;
+    for (int c = 0; c < channels; ++c) {
       const void* from = at(gradient, tile.dtype, first * tile.pixel + c * tile.channel);
       V g;
       if (whole) {

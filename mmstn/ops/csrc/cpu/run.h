@@ -153,7 +153,7 @@ class Runner {
     S* d_scratch = nullptr;
     if (!backward_ || (to_map_ && mode != kNearest)) {
       S* data = scratch_.template zero_bordered<W>(padded_);
-      pack<S, W>(data, padded_, p_.input, task.n, block, region);
+      pack<S, W, L>(data, padded_, p_.input, task.n, block, region);
       scratch = data;
     }
     if (to_input_) {
@@ -167,15 +167,15 @@ class Runner {
       void* data = at(s.data, s.dtype,
                       task.n * s.n + k * s.k + block.first * s.c + first * s.j);
       if (!backward_) {
-        sample_packed<S, W>(taps, count, scratch, pitch, data, tile);
+        sample_packed<S, W, (L > 4)>(taps, count, scratch, pitch, data, tile);
         return;
       }
       if (to_input_ && to_map_)
-        gradient_packed<S, W, true, true>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, true, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else if (to_input_)
-        gradient_packed<S, W, true, false>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, true, false, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else
-        gradient_packed<S, W, false, true>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, false, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
     if (to_input_) unpack<S, W>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
@@ -218,14 +218,12 @@ class Runner {
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
       if (!backward_)
         return sample_planar<Cells, S, L>(p_, taps, count, planes, pitch, data, tile);
-      if (to_input_ && to_map_)
-        gradient_planar<Cells, S, L, true, true>(p_, taps, chunk_, planes, d_planes, pitch, d_pitch,
-                                                 data, tile);
-      else if (to_input_)
-        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
-                                                  d_pitch, data, tile);
-      else
+      // Two passes: together they need more registers than there are.
+      if (to_map_)
         gradient_planar<Cells, S, L, false, true>(p_, taps, chunk_, planes, d_planes, pitch,
+                                                  d_pitch, data, tile);
+      if (to_input_)
+        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
                                                   d_pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
