@@ -2,6 +2,7 @@
 
 from .mnist5k import MNIST5k
 from .multi_image_dataset import MultiImageDataset
+from .svhn import SVHN
 from .transforms import *  # noqa: F403
 
-__all__ = ['MNIST5k', 'MultiImageDataset']
+__all__ = ['SVHN', 'MNIST5k', 'MultiImageDataset']
