@@ -13,6 +13,6 @@ from .engine.checkpoint_loading import allow_runner_checkpoints  # noqa: E402
 
 allow_runner_checkpoints()
 
-from . import datasets, models  # noqa: E402, F401
+from . import datasets, evaluation, models  # noqa: E402, F401
 
 __all__ = ['__version__']

@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from mmstn.evaluation.number_string import NULL
+
 from .digit_struct import FILE_NAME, DigitStruct, load_digit_struct
 
 SPLITS = {
@@ -25,7 +27,6 @@ SPLITS = {
     'val': (),  # of the folders that it is held out from
     'test': ('test',),
 }
-NULL = 10  # the class 'no digit here'
 # What loading a missing or damaged image ends in (an assertion is mmcv's way to say so).
 LOADING_ERRORS = (OSError, AssertionError, cv2.error)
 

@@ -1,0 +1,5 @@
+"""Heads."""
+
+from .number_head import NumberHead
+
+__all__ = ['NumberHead']
