@@ -3,6 +3,31 @@
 from .mnist5k import MNIST5k
 from .multi_image_dataset import MultiImageDataset
 from .svhn import SVHN
-from .transforms import *  # noqa: F403
+from .transforms import (
+    CropNumber,
+    RandomClutter,
+    RandomCropNumber,
+    RandomProjective,
+    RandomRotation,
+    RandomSimilarity,
+    RandomTPS,
+    RandomTransform,
+    RandomTranslation,
+    RandomWarp,
+)
 
-__all__ = ['SVHN', 'MNIST5k', 'MultiImageDataset']
+__all__ = [
+    'SVHN',
+    'CropNumber',
+    'MNIST5k',
+    'MultiImageDataset',
+    'RandomClutter',
+    'RandomCropNumber',
+    'RandomProjective',
+    'RandomRotation',
+    'RandomSimilarity',
+    'RandomTPS',
+    'RandomTransform',
+    'RandomTranslation',
+    'RandomWarp',
+]

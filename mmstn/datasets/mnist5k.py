@@ -50,7 +50,7 @@ class MNIST5k(BaseDataset):
         held_out = test_digits(labels)
         chosen = held_out if self.split == 'test' else ~held_out
         return [
-            dict(img=image, gt_label=np.int64(label))
+            dict(img=image, gt_label=int(label))
             for image, label in zip(images[chosen], labels[chosen], strict=True)
         ]
 

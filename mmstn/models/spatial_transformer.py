@@ -80,15 +80,18 @@ class SpatialTransformer(BaseModule):
             )
         self.out_size = self._check_out_size(out_size)
         sizes = dict(num_params=self.grid_generator.num_params, num_transformers=num_transformers)
-        if isinstance(loc_net, dict):
-            loc_net = {'start': self._start(init), **sizes, **loc_net}
-        elif init != 'identity':
-            raise ValueError('init needs a loc_net given as a config, got a module: start it yourself')
-        self.loc_net = _build('loc_net', loc_net)
-        for name, needed in sizes.items():
-            found = getattr(self.loc_net, name, needed)  # a module of the user's may not tell
+        is_config = isinstance(loc_net, dict)
+        for name, needed in sizes.items():  # which a module of the user's own may not tell
+            found = loc_net.get(name, needed) if is_config else getattr(loc_net, name, needed)
             if found != needed:
                 raise ValueError(f'loc_net.{name} must be {needed}, got {found!r}')
+        if is_config:
+            loc_net = dict(loc_net, start=self._start(init), **sizes)
+        elif init != 'identity':
+            raise ValueError(
+                'init needs a loc_net given as a config, got a module: start it yourself'
+            )
+        self.loc_net = _build('loc_net', loc_net)
 
     def _check_out_size(self, out_size: Sequence[int] | float | None) -> tuple | float | None:
         """``out_size`` as a tuple, a factor or None."""
@@ -148,7 +151,7 @@ class SpatialTransformer(BaseModule):
         """Samples ``x`` where ``theta`` says, see :meth:`forward` for the shapes."""
         self._check_input(x)
         transformers = () if self.num_transformers is None else (self.num_transformers,)
-        shape = (len(x), *transformers, self.grid_generator.num_params)
+        shape = (x.shape[0], *transformers, self.grid_generator.num_params)
         if tuple(theta.shape) != shape:
             raise ValueError(f'theta from loc_net must be {shape}, got shape {tuple(theta.shape)}')
         out_size = self.get_out_size(x)

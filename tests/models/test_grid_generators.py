@@ -118,7 +118,9 @@ def test_matrices_by_hand():
 
 def affine_matrices():
     noise = torch.Generator().manual_seed(3)
-    return torch.eye(2, 3).double() + 0.4 * torch.randn(5, 2, 3, dtype=torch.float64, generator=noise)
+    return torch.eye(2, 3).double() + 0.4 * torch.randn(
+        5, 2, 3, dtype=torch.float64, generator=noise
+    )
 
 
 @pytest.mark.parametrize('align_corners', [False, True])

@@ -48,9 +48,9 @@ def test_theta_begins_at_the_start_to_the_last_bit(name):
 def test_theta_learns(name):
     net = build(name, num_params=3, num_transformers=2)
     image = image_for(name)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
     target = torch.linspace(-1, 1, 6).reshape(2, 3)
-    for _ in range(60):
+    for _ in range(150):
         optimizer.zero_grad()
         loss = (net(image) - target).square().sum(dim=(1, 2)).mean()
         loss.backward()
@@ -148,7 +148,11 @@ BAD_NETS = {
     'no convolution': (ConvLocNet, dict(in_channels=1, channels=()), 'channels'),
     'kernel sizes': (ConvLocNet, dict(in_channels=1, kernel_sizes=(3, 3, 3)), 'kernel_sizes'),
     'four dimensions': (ConvLocNet, dict(in_channels=1, ndim=4), 'ndim'),
-    'upsampling': (BackboneLocNet, dict(backbone=SMALL_BACKBONE, in_size=32, downsample=0.5), 'down'),
+    'upsampling': (
+        BackboneLocNet,
+        dict(backbone=SMALL_BACKBONE, in_size=32, downsample=0.5),
+        'down',
+    ),
 }
 
 
@@ -163,3 +167,5 @@ def test_map_of_another_size_is_named(name):
     net = build(name, num_params=3)
     with pytest.raises(ValueError, match=r'in_size=.*\(1, 3, 48, 48\)'):
         net(torch.rand(1, 3, 48, 48))
+    with pytest.raises(ValueError, match=r'in_channels=3.*\(1, 2, '):
+        net(image_for(name)[:1, :2])

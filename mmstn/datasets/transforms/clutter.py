@@ -12,9 +12,10 @@ from .randomness import RandomTransform
 class RandomClutter(RandomTransform):
     """Scatters small patches of other images over the image (sections 4.1 and A.2 of the paper).
 
-    Each patch is cut at a random place out of another image of the dataset, drawn at random, and
-    put at a random place; where things overlap the brighter pixel stays. The dataset must be
-    wrapped in :class:`~mmstn.datasets.MultiImageDataset`, which hands out the other images.
+    Each patch is cut out of another image of the dataset, drawn at random, so that it covers a
+    random pixel that is not black: a patch that shows nothing is no distractor. It is put at a
+    random place; where things overlap the brighter pixel stays. The dataset must be wrapped in
+    :class:`~mmstn.datasets.MultiImageDataset`, which hands out the other images.
 
     Args:
         num_patches: How many (6 in the paper's TC, from a second-hand account).
@@ -41,30 +42,46 @@ class RandomClutter(RandomTransform):
                 "dataset in dict(type='MultiImageDataset', dataset=..., pipeline=...)"
             )
         image = results['img'].copy()
-        for other in self._other_images(results, rng):
-            patch = other[self._window(rng, other)]
-            target = image[self._window(rng, image)]
+        # One call for all numbers: most of the time would go into drawing them one by one.
+        draws = rng.random((self.num_patches, 6)).tolist()
+        for which, pixel, dy, dx, y, x in draws:
+            patch = self._cut(self._other_image(results, which), pixel, dy, dx)
+            room_y, room_x = self._room(image)
+            target = self._window(image, int(y * (room_y + 1)), int(x * (room_x + 1)))
             np.maximum(target, patch, out=target)
         results['img'] = image
         return results
 
-    def _other_images(self, results: dict, rng: np.random.Generator) -> list[np.ndarray]:
-        """As many images as patches, none of them the sample's own."""
-        dataset, own = results['dataset'], results['sample_idx']
+    def _other_image(self, results: dict, which: float) -> np.ndarray:
+        """An image of the dataset, not the sample's own; ``which`` in [0, 1) says which."""
+        dataset = results['dataset']
         if len(dataset) < 2:
             raise ValueError(f'dataset must hold another image, got {len(dataset)} in all')
-        chosen = rng.integers(len(dataset) - 1, size=self.num_patches)
-        return [dataset[int(index) + int(index >= own)]['img'] for index in chosen]
+        index = int(which * (len(dataset) - 1))
+        return dataset[index + (index >= results['sample_idx'])]['img']
 
-    def _window(self, rng: np.random.Generator, image: np.ndarray) -> tuple[slice, slice]:
-        """A random window of the patch's size."""
-        room = np.array(image.shape[:2]) - self.patch_size
-        if room.min() < 0:
+    def _cut(self, image: np.ndarray, pixel: float, dy: float, dx: float) -> np.ndarray:
+        """A patch that covers a pixel of the motif; numbers in [0, 1) say which and where."""
+        motif = np.flatnonzero(image.any(axis=-1) if image.ndim == 3 else image)
+        if len(motif) == 0:  # a black image: all pixels are alike
+            motif = np.arange(image.shape[0] * image.shape[1])
+        y, x = divmod(int(motif[int(pixel * len(motif))]), image.shape[1])
+        room_y, room_x = self._room(image)
+        top = min(max(y - int(dy * self.patch_size), 0), room_y)
+        left = min(max(x - int(dx * self.patch_size), 0), room_x)
+        return self._window(image, top, left)
+
+    def _window(self, image: np.ndarray, top: int, left: int) -> np.ndarray:
+        return image[top : top + self.patch_size, left : left + self.patch_size]
+
+    def _room(self, image: np.ndarray) -> tuple[int, int]:
+        """How far a patch can be moved within the image, down and to the right."""
+        room = image.shape[0] - self.patch_size, image.shape[1] - self.patch_size
+        if min(room) < 0:
             raise ValueError(
                 f'patch_size must fit into images of {image.shape[:2]}, got {self.patch_size}'
             )
-        top, left = rng.integers(0, room, endpoint=True).tolist()
-        return slice(top, top + self.patch_size), slice(left, left + self.patch_size)
+        return room
 
     def __repr__(self) -> str:
         return (

@@ -58,15 +58,19 @@ def homography_theta(corners: np.ndarray) -> np.ndarray:
 
     It solves w x_s = h_11 x_t + h_12 y_t + h_13, likewise y_s, with w = h_31 x_t + h_32 y_t + 1.
     """
-    (x_t, y_t), (x_s, y_s) = corners.T, CORNERS.T
-    one, zero = np.ones(4), np.zeros(4)
-    rows_x = np.column_stack([x_t, y_t, one, zero, zero, zero, -x_s * x_t, -x_s * y_t])
-    rows_y = np.column_stack([zero, zero, zero, x_t, y_t, one, -y_s * x_t, -y_s * y_t])
-    return np.linalg.solve(np.concatenate([rows_x, rows_y]), np.concatenate([x_s, y_s]))
+    rows, values = [], []
+    for (x_t, y_t), (x_s, y_s) in zip(corners.tolist(), CORNERS.tolist(), strict=True):
+        rows.append([x_t, y_t, 1, 0, 0, 0, -x_s * x_t, -x_s * y_t])
+        rows.append([0, 0, 0, x_t, y_t, 1, -y_s * x_t, -y_s * y_t])
+        values += [x_s, y_s]
+    return np.linalg.solve(np.array(rows), np.array(values))
 
 
 def is_convex(corners: np.ndarray) -> bool:
     """Whether an outline (4, 2) turns the way ``CORNERS`` does at every corner."""
-    edges = np.roll(corners, -1, axis=0) - corners
-    following = np.roll(edges, -1, axis=0)
-    return bool((edges[:, 0] * following[:, 1] > edges[:, 1] * following[:, 0]).all())
+    x, y = corners.T.tolist()
+    turns = []
+    for i in range(4):
+        j, k = (i + 1) % 4, (i + 2) % 4
+        turns.append((x[j] - x[i]) * (y[k] - y[j]) - (y[j] - y[i]) * (x[k] - x[j]))
+    return min(turns) > 0

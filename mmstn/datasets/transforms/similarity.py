@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,10 +43,13 @@ class RandomSimilarity(RandomWarp):
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""
-        angle = np.deg2rad(rng.uniform(-self.angle, self.angle))
+        angle = math.radians(rng.uniform(-self.angle, self.angle))
         scale = rng.uniform(*self.scale)
-        room = np.maximum(np.array(out_size[::-1]) - scale * np.array(in_size[::-1]), 0) / 2
-        return similarity_theta(scale, angle, rng.uniform(-room, room), in_size, out_size)
+        y, x = (
+            rng.uniform(-1, 1) * max(size_out - scale * size_in, 0) / 2
+            for size_in, size_out in zip(in_size, out_size, strict=True)
+        )
+        return similarity_theta(scale, angle, (x, y), in_size, out_size)
 
 
 @TRANSFORMS.register_module()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from mmpretrain.registry import TRANSFORMS
 
 from mmstn.models.grid_generators import TPSGridGenerator
@@ -39,11 +40,26 @@ class RandomTPS(RandomWarp):
         super().__init__(TPSGridGenerator(num_control_points), seed=seed)
         self.scale = check_range('scale', scale)
         self.std = check_not_negative('std', std)
-        self.control_points = self.grid_generator.control_points.numpy().astype(float)
+        self._linear_maps: dict[Size, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._control_points = self.grid_generator.control_points.numpy().astype(float)
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""
         # A point c of the result shows the scaled image at c + move: the image at (c + move) / s.
-        moves = rng.normal(scale=self.std, size=self.control_points.shape)
-        points = self.control_points + moves * (2 / np.array(in_size[::-1]))
+        moves = rng.normal(scale=self.std, size=self._control_points.shape)
+        points = self._control_points + moves * (2 / np.array(in_size[::-1]))
         return (points / rng.uniform(*self.scale)).ravel()
+
+    def grid(self, theta: torch.Tensor, out_size: Size) -> torch.Tensor:
+        """The points to sample, see :meth:`RandomWarp.grid`.
+
+        They are linear in theta, so that the generator need not evaluate the same spline for every
+        image again: most of the time would go there.
+        """
+        if out_size not in self._linear_maps:
+            unit_thetas = torch.eye(self.grid_generator.num_params)
+            origin = self.grid_generator(torch.zeros_like(unit_thetas[:1]), out_size)
+            slopes = self.grid_generator(unit_thetas, out_size) - origin
+            self._linear_maps[out_size] = origin, slopes.flatten(1)
+        origin, slopes = self._linear_maps[out_size]
+        return origin + (theta @ slopes).view_as(origin)

@@ -31,8 +31,9 @@ class RandomTranslation(RandomWarp):
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""
-        room = np.array(out_size[::-1]) - in_size[::-1]
-        if room.min() < 0:
+        room_y, room_x = out_size[0] - in_size[0], out_size[1] - in_size[1]
+        if min(room_y, room_x) < 0:
             raise ValueError(f'out_size must hold an image of {in_size}, got {out_size}')
-        shift = rng.integers(0, room, endpoint=True) - room / 2
-        return similarity_theta(1, 0, shift, in_size, out_size)
+        x = rng.integers(room_x + 1) - room_x / 2  # of the image's centre
+        y = rng.integers(room_y + 1) - room_y / 2
+        return similarity_theta(1, 0, (x, y), in_size, out_size)

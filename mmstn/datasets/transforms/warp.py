@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -82,11 +83,15 @@ class RandomWarp(RandomTransform):
         if isinstance(self.grid_generator, MatrixGridGenerator):
             v = affine_grid_sample(u, self.grid_generator.matrix(theta), out_size)
         else:
-            v = grid_sample(u, self.grid_generator(theta, out_size))
+            v = grid_sample(u, self.grid(theta, out_size))
         v = v[0].permute(1, 2, 0).numpy()
         if np.issubdtype(image.dtype, np.integer):
             v = np.rint(v)
         return v.astype(image.dtype).reshape(*out_size, *image.shape[2:])
+
+    def grid(self, theta: torch.Tensor, out_size: Size) -> torch.Tensor:
+        """The points to sample, (1, P) -> (1, H', W', 2), of a family that has no matrix."""
+        return self.grid_generator(theta, out_size)
 
     def __repr__(self) -> str:
         shown = {k: v for k, v in vars(self).items() if k[0] != '_' and k != 'grid_generator'}
@@ -109,12 +114,20 @@ def similarity_theta(
         (6,), the inverse map in normalised coordinates. A pixel is as wide as it is high, whatever
         the sizes, so rotations do not shear.
     """
-    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
-    inverse = np.array([[cos, sin], [-sin, cos]])  # of pixels about the centres
-    half_in, half_out = np.array(in_size[::-1]) / 2, np.array(out_size[::-1]) / 2  # (x, y)
-    linear = inverse * half_out / half_in[:, None]
-    offset = -inverse @ np.asarray(shift, dtype=float) / half_in
-    return np.column_stack([linear, offset]).ravel()
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    (h_in, w_in), (h_out, w_out), (x, y) = in_size, out_size, shift
+    # The inverse takes pixels about the result's centre to pixels about the image's. Normalised
+    # coordinates count in halves of a size.
+    return np.array(
+        [
+            cos * w_out / w_in,
+            sin * h_out / w_in,
+            -2 * (cos * x + sin * y) / w_in,
+            -sin * w_out / h_in,
+            cos * h_out / h_in,
+            2 * (sin * x - cos * y) / h_in,
+        ]
+    )
 
 
 def check_range(name: str, values: Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,100 @@
+"""tools/test.py with one process; the truth comes from the bare network and the pictures."""
+
+import json
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+
+LABELS = torch.arange(3).repeat_interleave(4)
+
+
+@pytest.fixture
+def run_test(load_tool, project, tmp_path):
+    def run(*options):
+        arguments = [str(project / 'config.py'), str(project / 'start.pth'), *options]
+        load_tool('test').main([*arguments, '--work-dir', str(tmp_path / 'work_dir')])
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def network(project):
+    """Class probabilities of a batch of grey pictures (N, 32, 32) under ``start.pth``."""
+    backbone = MODELS.build(dict(type='mmpretrain.LeNet5', num_classes=3))
+    state = torch.load(project / 'start.pth', weights_only=True)['state_dict']
+    backbone.load_state_dict({name.removeprefix('backbone.'): t for name, t in state.items()})
+
+    @torch.no_grad()
+    def probabilities(pictures):
+        pixels = torch.tensor(np.stack(pictures))[:, None].float()
+        return backbone((pixels - 127.5) / 127.5)[0].softmax(1)
+
+    return probabilities
+
+
+@pytest.fixture(scope='module')
+def pictures(project):
+    return [cv2.imread(str(path), 0) for path in sorted((project / 'images').rglob('*.png'))]
+
+
+def predicted(path):
+    with path.open('rb') as file:
+        return torch.stack([sample['pred_score'] for sample in pickle.load(file)])
+
+
+def test_predictions(run_test, network, pictures, tmp_path):
+    run_test('--out', str(tmp_path / 'out.pkl'))
+    torch.testing.assert_close(predicted(tmp_path / 'out.pkl'), network(pictures))
+
+
+def test_metrics(run_test, network, pictures, tmp_path):
+    run_test('--out', str(tmp_path / 'out.json'), '--out-item', 'metrics')
+    correct = (network(pictures).argmax(1) == LABELS).float().mean()
+    metrics = json.loads((tmp_path / 'out.json').read_text())
+    assert metrics == {'accuracy/top1': pytest.approx(100 * correct.item())}
+
+
+def test_tta_is_the_mean_over_both_orientations(run_test, network, pictures, tmp_path):
+    run_test('--tta', '--out', str(tmp_path / 'out.pkl'))
+    mirrored = [picture[:, ::-1] for picture in pictures]
+    mean = (network(pictures) + network(mirrored)) / 2
+    torch.testing.assert_close(predicted(tmp_path / 'out.pkl'), mean)
+
+
+def test_amp_computes_in_half_precision(run_test, network, pictures, tmp_path):
+    run_test('--amp', '--out', str(tmp_path / 'out.pkl'))
+    difference = (predicted(tmp_path / 'out.pkl') - network(pictures)).abs().max()
+    assert 1e-6 < difference < 0.02
+
+
+def test_show_dir_draws_every_fourth_picture(run_test, tmp_path):
+    run_test('--show-dir', str(tmp_path / 'drawn'), '--interval', '4')
+    drawn = sorted((tmp_path / 'drawn').rglob('*.png'))
+    assert len(drawn) == 3
+    assert all(cv2.imread(str(path)) is not None for path in drawn)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--out-item', 'pred'], '--out-item needs --out'),
+        (['--out', 'a.json'], r'--out must end in one of .pkl, .pickle for pred, got a.json'),
+        (['--out', 'a.csv', '--out-item', 'metrics'], '--out must end in one of .json'),
+    ],
+)
+def test_bad_output_files_are_refused_before_the_work(run_test, capsys, options, message):
+    with pytest.raises(SystemExit):
+        run_test(*options)
+    assert message in capsys.readouterr().err
+
+
+def test_show_dir_needs_the_hook(load_tool, tmp_path):
+    (tmp_path / 'config.py').write_text('test_cfg = dict()\n')
+    tool = load_tool('test')
+    args = tool.parse_args([str(tmp_path / 'config.py'), 'start.pth', '--show-dir', 'drawn'])
+    with pytest.raises(ValueError, match='VisualizationHook'):
+        tool.merge_args(tool.load_config(args), args)
