@@ -1,6 +1,7 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
 from .images import ImageStyle, map_to_image
+from .number_visualizer import NumberVisualizer
 from .recording import TransformerRecord, record_transformers
 from .sheet import SheetSample, draw_input, draw_sheet
 from .windows import COLORS, draw_windows, window_outlines
@@ -8,6 +9,7 @@ from .windows import COLORS, draw_windows, window_outlines
 __all__ = [
     'COLORS',
     'ImageStyle',
+    'NumberVisualizer',
     'SheetSample',
     'TransformerRecord',
     'draw_input',
