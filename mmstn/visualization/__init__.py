@@ -1,5 +1,6 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
+from .animation import save_animation
 from .images import ImageStyle, map_to_image
 from .number_visualizer import NumberVisualizer
 from .recording import TransformerRecord, record_transformers
@@ -17,5 +18,6 @@ __all__ = [
     'draw_windows',
     'map_to_image',
     'record_transformers',
+    'save_animation',
     'window_outlines',
 ]

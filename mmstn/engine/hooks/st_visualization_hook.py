@@ -129,19 +129,22 @@ class STVisualizationHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws the sheet."""
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        step = runner.epoch if by_epoch else runner.iter
-        self._end(runner, 'val', f'{"epoch" if by_epoch else "iteration"} {step}', step)
+        self._end(runner, 'val')
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws the sheet."""
-        self._end(runner, 'test', 'test', runner.iter)
+        self._end(runner, 'test')
 
-    def _end(self, runner: Runner, mode: str, title: str, step: int) -> None:
-        if self._samples:
-            style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
-            sheet = draw_sheet(self._samples, style, title, **self.draw_options)
-            runner.visualizer.add_image(f'{mode}_transformers', sheet, step)
+    def _end(self, runner: Runner, mode: str) -> None:
+        if not self._samples:
+            return
+        # Not `runner.train_loop`, which would build a loop that a mere test has no use for.
+        by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
+        step = runner.epoch if by_epoch else runner.iter
+        title = mode + (f', {"epoch" if by_epoch else "iteration"} {step}' if step else '')
+        style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
+        sheet = draw_sheet(self._samples, style, title, **self.draw_options)
+        runner.visualizer.add_image(f'{mode}_transformers', sheet, step)
         self._samples = []
 
 
