@@ -41,7 +41,7 @@ clean: ## remove .venv and whatever was built; trained models stay
 # torch comes first, by name, so that TORCH can choose its build. Then everything with pip's build
 # isolation, where no torch is visible: OneDL's mmcv would else start to compile its own ops. The
 # second look at mmstn alone is without isolation, so that its op is compiled against this torch.
-$(INSTALLED): pyproject.toml setup.py
+$(INSTALLED): pyproject.toml setup.py $(wildcard mmstn/ops/csrc/*) $(wildcard mmstn/ops/csrc/*/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 	    echo 'mmstn needs Python 3.10 or newer, but "$(PYTHON)" is:' "$$($(PYTHON) --version 2>&1)"; \
 	    echo 'Name another one: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12'; exit 1; } >&2

@@ -167,3 +167,5 @@ def test_map_of_another_size_is_named(name):
     net = build(name, num_params=3)
     with pytest.raises(ValueError, match=r'in_size=.*\(1, 3, 48, 48\)'):
         net(torch.rand(1, 3, 48, 48))
+    with pytest.raises(ValueError, match=r'in_channels=3.*\(1, 2, '):
+        net(image_for(name)[:1, :2])

@@ -70,7 +70,8 @@ class MNISTFC(_DescriptorNet):
         downsample: int = 1,
         init_cfg: dict | list | None = None,
     ) -> None:
-        height, width = (size // downsample for size in as_size('in_size', in_size))
+        (factor,) = as_size('downsample', downsample, 1)
+        height, width = (size // factor for size in as_size('in_size', in_size))
         fc = FullyConnected(in_channels * height * width, channels)
         super().__init__([nn.Flatten(), fc], in_channels, in_size, downsample, init_cfg)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..layers import FullyConnected, as_size, forward_zeros
-from .base import BaseLocNet, check_in_size
+from .base import BaseLocNet, check_input
 
 
 @MODELS.register_module()
@@ -58,6 +58,7 @@ class BackboneLocNet(BaseLocNet):
         super().__init__(num_params, num_transformers, start, init_cfg)
         if downsample < 1:
             raise ValueError(f'downsample must be a number >= 1, got {downsample!r}')
+        self.in_channels = in_channels
         self.in_size = as_size('in_size', in_size)
         self.downsample = downsample
         self.backbone = backbone if isinstance(backbone, nn.Module) else MODELS.build(backbone)
@@ -84,8 +85,7 @@ class BackboneLocNet(BaseLocNet):
 
     def features(self, x: Tensor) -> Tensor:
         """U (N, C, H, W) -> (N, fc_channels[-1])."""
-        if not self.any_size:
-            check_in_size(self, x, self.in_size)
+        check_input(self, x, self.in_channels, None if self.any_size else self.in_size)
         if self.downsample != 1:
             size = [round(s / self.downsample) for s in x.shape[2:]]
             x = F.interpolate(x, size, mode='bilinear', antialias=True)

@@ -103,10 +103,13 @@ class BaseLocNet(BaseModule):
         return theta.unflatten(1, (self.num_transformers, self.num_params))
 
 
-def check_in_size(loc_net: BaseLocNet, x: Tensor, in_size: Sequence[int] | None) -> None:
-    """Raises a ValueError if a net for maps of ``in_size`` is given another size."""
-    if in_size is not None and tuple(x.shape[2:]) != tuple(in_size):
+def check_input(
+    loc_net: BaseLocNet, x: Tensor, in_channels: int, in_size: Sequence[int] | None
+) -> None:
+    """Raises a ValueError if a net is given another map than the one it was built for."""
+    if x.shape[1] != in_channels or (in_size is not None and tuple(x.shape[2:]) != tuple(in_size)):
+        size = '' if in_size is None else f', in_size={tuple(in_size)}'
         raise ValueError(
-            f'{type(loc_net).__name__} was built for maps of in_size={tuple(in_size)}, '
+            f'{type(loc_net).__name__} was built for maps of in_channels={in_channels}{size}, '
             f'got input of shape {tuple(x.shape)}'
         )

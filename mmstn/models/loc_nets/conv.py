@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers import FullyConnected, as_size, forward_zeros
-from .base import BaseLocNet, check_in_size
+from .base import BaseLocNet, check_input
 
 
 @MODELS.register_module()
@@ -71,6 +71,7 @@ class ConvLocNet(BaseLocNet):
             raise ValueError('channels must name at least one convolution, got none')
         if ndim not in (2, 3):
             raise ValueError(f'ndim must be 2 or 3, got {ndim!r}')
+        self.in_channels = in_channels
         self.in_size = None if in_size is None else as_size('in_size', in_size, ndim)
         depth = len(channels)
         average_pool = {2: nn.AvgPool2d, 3: nn.AvgPool3d}[ndim]
@@ -114,5 +115,5 @@ class ConvLocNet(BaseLocNet):
 
     def features(self, x: Tensor) -> Tensor:
         """U (N, C, [D,] H, W) -> (N, fc_channels[-1])."""
-        check_in_size(self, x, self.in_size)
+        check_input(self, x, self.in_channels, self.in_size)
         return self.fc(self.conv(x))

@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..layers import FullyConnected, as_size
-from .base import BaseLocNet, check_in_size
+from .base import BaseLocNet, check_input
 
 
 @MODELS.register_module()
@@ -43,6 +43,7 @@ class FCLocNet(BaseLocNet):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(num_params, num_transformers, start, init_cfg)
+        self.in_channels = in_channels
         ndim = 2 if isinstance(in_size, int) else len(in_size)
         self.in_size = as_size('in_size', in_size, ndim)
         self.fc = FullyConnected(in_channels * math.prod(self.in_size), fc_channels)
@@ -50,5 +51,5 @@ class FCLocNet(BaseLocNet):
 
     def features(self, x: Tensor) -> Tensor:
         """U (N, C, [D,] H, W) -> (N, fc_channels[-1])."""
-        check_in_size(self, x, self.in_size)
+        check_input(self, x, self.in_channels, self.in_size)
         return self.fc(x.flatten(1))

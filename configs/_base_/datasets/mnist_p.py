@@ -1,0 +1,13 @@
+# The paper's P: the corners moved.
+_base_ = './mnist.py'
+
+train_pipeline = [dict(type='RandomProjective', scale=(0.75, 1.0), std=5), dict(type='PackInputs')]
+# A seed distorts each digit once and for all.
+test_pipeline = [
+    dict(type='RandomProjective', scale=(0.75, 1.0), std=5, seed=0),
+    dict(type='PackInputs'),
+]
+
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

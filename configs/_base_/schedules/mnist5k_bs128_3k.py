@@ -1,0 +1,14 @@
+# A short schedule for the 5,000 embedded digits: minutes on two CPU cores.
+_base_ = './mnist_bs256_150k.py'
+
+optim_wrapper = dict(
+    optimizer=dict(lr=0.02, momentum=0.9),
+    # At this rate one bad batch could throw the localisation net out of the image for good.
+    clip_grad=dict(max_norm=5),
+)
+param_scheduler = dict(_delete_=True, type='CosineAnnealingLR', by_epoch=False, T_max=3000)
+
+train_cfg = dict(max_iters=3000, val_interval=500)
+default_hooks = dict(checkpoint=dict(interval=500))
+
+auto_scale_lr = dict(base_batch_size=128)

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/mnist/fc_42.py',
+    '../_base_/datasets/mnist_rts.py',
+    '../_base_/schedules/mnist_bs256_150k.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/mnist/st-fc_28.py',
+    '../_base_/datasets/mnist_e.py',
+    '../_base_/schedules/mnist_bs256_150k.py',
+    '../_base_/default_runtime.py',
+]
