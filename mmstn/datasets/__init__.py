@@ -1,9 +1,12 @@
 """Registered datasets and transforms of the data pipeline."""
 
+from .cub import CUBParts
 from .mnist5k import MNIST5k
 from .multi_image_dataset import MultiImageDataset
 from .transforms import (
     RandomClutter,
+    RandomCropParts,
+    RandomFlipParts,
     RandomProjective,
     RandomRotation,
     RandomSimilarity,
@@ -14,9 +17,12 @@ from .transforms import (
 )
 
 __all__ = [
+    'CUBParts',
     'MNIST5k',
     'MultiImageDataset',
     'RandomClutter',
+    'RandomCropParts',
+    'RandomFlipParts',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',
