@@ -1,0 +1,5 @@
+"""Inference in three lines."""
+
+from .st_inferencer import STInferencer
+
+__all__ = ['STInferencer']

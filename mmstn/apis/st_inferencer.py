@@ -1,0 +1,153 @@
+"""Inference with a classifier that has spatial transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.image import imread, imwrite
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.utils import mkdir_or_exist
+from mmpretrain.apis import ImageClassificationInferencer
+from mmpretrain.structures import DataSample
+from mmpretrain.visualization import UniversalVisualizer
+
+from mmstn.datasets import RandomTransform
+from mmstn.visualization import (
+    ImageStyle,
+    SheetSample,
+    TransformerRecord,
+    draw_sheet,
+    record_transformers,
+    window_outlines,
+)
+
+
+class STInferencer(ImageClassificationInferencer):
+    """mmpretrain's inferencer, which also tells where the spatial transformers look.
+
+    Images go through the config's test pipeline, but not through the random distortions of
+    :mod:`mmstn.datasets`, which make a test set harder.
+
+    Args:
+        model: Path of a config, a config, the name of a model of mmpretrain, or a model.
+        pretrained: Path of a checkpoint.
+        device: Where to run, such as ``'cuda'``.
+        **kwargs: See mmpretrain's ``ImageClassificationInferencer``.
+
+    Example:
+        >>> from mmstn.apis import STInferencer
+        >>> inferencer = STInferencer('config.py', 'checkpoint.pth')
+        >>> result = inferencer('digit.png', show_dir='pictures')[0]
+        >>> result['pred_label'], result['transformers'][0]['theta']
+    """
+
+    visualize_kwargs = {'draw', 'show', 'show_dir', 'wait_time', 'tile_size', 'bgr'}
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        """The steps of the test pipeline, without those that distort a data set."""
+        pipeline = super()._init_pipeline(cfg)
+        pipeline.transforms = [t for t in pipeline.transforms if not isinstance(t, RandomTransform)]
+        return pipeline
+
+    def preprocess(self, inputs: list, batch_size: int = 1) -> Iterator[dict]:
+        """Loads and collates the images; in grey for a model of one channel."""
+        mean = getattr(self.model.data_preprocessor, 'mean', None)
+        if mean is not None and mean.numel() == 1:
+            inputs = [imread(x, 'grayscale') if isinstance(x, str) else x for x in inputs]
+        yield from super().preprocess(inputs, batch_size)
+
+    @torch.no_grad()
+    def forward(self, inputs: dict | tuple, **kwargs) -> list[DataSample]:
+        """Predicts; each sample gets a field ``transformers``, the records of its transformers.
+
+        Transformers inside a backbone that several views share are left out.
+        """
+        with record_transformers(self.model) as records:
+            predictions = super().forward(inputs, **kwargs)
+        for i, prediction in enumerate(predictions):
+            own = [record.sample(i) for record in records if len(record) == len(predictions)]
+            prediction.set_field(own, 'transformers')
+        return predictions
+
+    def visualize(
+        self,
+        ori_inputs: list,
+        preds: list[DataSample],
+        draw: bool = False,
+        show: bool = False,
+        show_dir: str | None = None,
+        wait_time: float = 0,
+        tile_size: int = 224,
+        bgr: bool = False,
+    ) -> list[np.ndarray] | None:
+        """Draws each image with its windows above what the transformers sampled.
+
+        Args:
+            ori_inputs: The images as they were given.
+            preds: From :meth:`forward`.
+            draw: Whether the results shall have the pictures.
+            show: Whether to open a window for each.
+            show_dir: Where to write them, under the images' names; None for nowhere.
+            wait_time: Seconds to show each for; 0 for until a key is pressed.
+            tile_size: Room for one image, in pixels.
+            bgr: Whether the model works on BGR images.
+
+        Returns:
+            (height, width, 3), uint8, RGB for each image; None if nobody asked for them.
+        """
+        if not (draw or show or show_dir):
+            return None
+        if show and self.visualizer is None:
+            self.visualizer = UniversalVisualizer()
+        style = ImageStyle.of(self.model.data_preprocessor, bgr)
+        pictures = []
+        for i, (image, prediction) in enumerate(zip(ori_inputs, preds, strict=True)):
+            records = [
+                record
+                for record in prediction.transformers
+                if record.transformer.grid_generator.ndim == 2
+            ]
+            label = int(prediction.pred_label)
+            title = str(self.classes[label] if self.classes else label)
+            title += f' ({float(prediction.pred_score.max()):.2f})'
+            pictures.append(draw_sheet([SheetSample(records, title)], style, tile_size=tile_size))
+            name = Path(image).stem if isinstance(image, str) else str(i)
+            if show_dir:
+                mkdir_or_exist(show_dir)
+                imwrite(pictures[-1][..., ::-1], str(Path(show_dir) / f'{name}.png'))
+            if show:
+                self.visualizer.show(pictures[-1], name, wait_time)
+        return pictures
+
+    def postprocess(
+        self,
+        preds: list[DataSample],
+        visualization: list[np.ndarray] | None,
+        return_datasamples: bool = False,
+    ) -> list[dict] | list[DataSample]:
+        """mmpretrain's results with ``transformers``, and ``picture`` if pictures were drawn.
+
+        For each transformer there is its ``name`` in the model, ``theta``, (P,) or (K, P), and the
+        ``windows``, outlines (M, 2) or (K, M, 2) in normalised coordinates (x, y) of the map that
+        it read; None for a transformer of volumes.
+        """
+        results = super().postprocess(preds, visualization, return_datasamples)
+        if return_datasamples:
+            return results
+        for i, (result, prediction) in enumerate(zip(results, preds, strict=True)):
+            result['transformers'] = [_describe(record) for record in prediction.transformers]
+            if visualization is not None:
+                result['picture'] = visualization[i]
+        return results
+
+
+def _describe(record: TransformerRecord) -> dict:
+    """A record of one image in numbers."""
+    theta = record.theta[0]
+    generator = record.transformer.grid_generator
+    windows = window_outlines(generator, theta).cpu().numpy() if generator.ndim == 2 else None
+    return dict(name=record.name, theta=theta.cpu().numpy(), windows=windows)

@@ -1,0 +1,5 @@
+"""Hooks for mmengine's Runner."""
+
+from .st_visualization_hook import STVisualizationHook
+
+__all__ = ['STVisualizationHook']

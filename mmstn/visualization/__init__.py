@@ -1,0 +1,19 @@
+"""Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
+
+from .images import ImageStyle, map_to_image
+from .recording import TransformerRecord, record_transformers
+from .sheet import SheetSample, draw_input, draw_sheet
+from .windows import COLORS, draw_windows, window_outlines
+
+__all__ = [
+    'COLORS',
+    'ImageStyle',
+    'SheetSample',
+    'TransformerRecord',
+    'draw_input',
+    'draw_sheet',
+    'draw_windows',
+    'map_to_image',
+    'record_transformers',
+    'window_outlines',
+]
