@@ -1,9 +1,11 @@
 """Sampling: the one door to the paper's differentiable image sampling (section 3.3)."""
 
 from .affine_grid_sample import affine_grid_sample
+from .backend import get_backend, set_backend, use_backend
 from .coordinates import coordinate_dtype, regular_axis
 from .grid_sample import grid_sample
 from .grids import matrix_grid, regular_grid
+from .environment import info
 from .kernels import SamplingKernel
 from .reference import reference_grid_sample
 
@@ -16,4 +18,6 @@ __all__ = [
     'reference_grid_sample',
     'regular_axis',
     'regular_grid',
+    'set_backend',
+    'use_backend',
 ]
