@@ -2,6 +2,7 @@
 
 from .backbones import *  # noqa: F403
 from .grid_generators import *  # noqa: F403
+from .heads import *  # noqa: F403
 from .loc_nets import *  # noqa: F403
 from .necks import *  # noqa: F403
 from .spatial_transformer import SpatialTransformer  # noqa: F401

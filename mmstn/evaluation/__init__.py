@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from .part_localization import PartLocalization
+
+__all__ = ['PartLocalization']
