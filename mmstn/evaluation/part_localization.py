@@ -67,7 +67,7 @@ class PartLocalization(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Looks at a batch of predictions."""
         needed = {
-            'gt_keypoints': "a dataset with parts and PackInputs(algorithm_keys=('gt_keypoints', ))",
+            'gt_keypoints': "CUBParts and PackInputs(algorithm_keys=('gt_keypoints', ))",
             'windows': "custom_hooks = [dict(type='WindowsHook')]",
         }
         for sample in data_samples:
@@ -119,10 +119,7 @@ class PartLocalization(BaseMetric):
 def _inside(windows: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Whether windows (K, M, 2) hold points (P, 2), (K, P); their edges belong to them."""
     return np.array(
-        [
-            [cv2.pointPolygonTest(w, tuple(map(float, p)), False) >= 0 for p in points]
-            for w in windows
-        ]
+        [[cv2.pointPolygonTest(w, p, False) >= 0 for p in points.tolist()] for w in windows]
     )
 
 
