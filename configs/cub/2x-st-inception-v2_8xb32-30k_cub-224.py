@@ -1,4 +1,4 @@
-# Table 3 of the paper: 2x ST-CNN 224 px, 83.1 %. The windows are enlarged to 224 px.
+# Section 4.3 of the paper: 2x ST-CNN 224 px, 83.1 %. The windows are enlarged to 224 px.
 _base_ = [
     '../_base_/datasets/cub_224.py',
     '../_base_/models/cub/2x-st-inception-v2.py',

@@ -1,4 +1,4 @@
-# Table 3 of the paper: 2x ST-CNN 448 px, 83.9 %.
+# Section 4.3 of the paper: 2x ST-CNN 448 px, 83.9 %.
 _base_ = [
     '../_base_/datasets/cub_448.py',
     '../_base_/models/cub/2x-st-inception-v2.py',

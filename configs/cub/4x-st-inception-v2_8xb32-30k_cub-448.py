@@ -1,4 +1,4 @@
-# Table 3 of the paper: 4x ST-CNN 448 px, 84.1 %.
+# Section 4.3 of the paper: 4x ST-CNN 448 px, 84.1 %.
 _base_ = './2x-st-inception-v2_8xb32-30k_cub-448.py'
 
 model = dict(
