@@ -58,7 +58,7 @@ def write_cub(folder):
         'image_class_labels': [],
         'train_test_split': [],
         'bounding_boxes': [],
-        'classes': [],
+        'classes': [f'{number} {number:03d}.Bird' for number in range(1, 201)],
         'parts/part_locs': [],
         'parts/parts': [f'{number} {name}' for number, name in enumerate(PARTS, 1)],
     }
@@ -71,7 +71,6 @@ def write_cub(folder):
         tables['image_class_labels'].append(f'{number} {number}')
         tables['train_test_split'].append(f'{number} {number % 2}')
         tables['bounding_boxes'].append(f'{number} 100.0 80.0 300.0 200.0')
-        tables['classes'].append(f'{number} {number:03d}.Bird')
         tables['parts/part_locs'] += [
             f'{number} {part + 1} {180 + 8 * part}.0 {150 + part}.0 1' for part in range(len(PARTS))
         ]
