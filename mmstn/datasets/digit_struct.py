@@ -156,7 +156,7 @@ def write_digit_struct(
             item.attrs['H5PATH'] = np.bytes_(item.name)
             return item
 
-        columns = dict(name=[], bbox=[])
+        columns: dict[str, list] = dict(name=[], bbox=[])
         for name, number in zip(names, numbers, strict=True):
             code = np.array([ord(character) for character in name], dtype=np.uint16)
             columns['name'].append(add(code[:, None], 'char').ref)

@@ -25,9 +25,9 @@ class SVHNCNN(BaseModule):
 
     Its children are ``conv1`` to ``conv8`` and ``fc1`` to ``fc3``, so that
     :class:`~mmstn.models.STNBackbone` makes the paper's ST-CNN Single with ``transformer=...`` and
-    Multi with ``insert={'conv1': ..., 'conv2': ..., 'conv3': ..., 'conv4': ...}``. A pooling belongs
-    to the convolution in front of it: what ``conv2`` is called with is pooled already, and so is
-    what a transformer in front of it reads.
+    Multi with ``insert={'conv1': ..., 'conv2': ..., 'conv3': ..., 'conv4': ...}``. A pooling
+    belongs to the convolution in front of it: what ``conv2`` is called with is pooled already, and
+    so is what a transformer in front of it reads.
 
     Attributes:
         out_channels (int): Size of the descriptor, for the head's ``in_channels``.
