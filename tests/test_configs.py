@@ -22,6 +22,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, MODELS
 
 import mmstn  # noqa: F401
+from mmstn.datasets.cub import PARTS
 from mmstn.datasets.digit_struct import write_digit_struct
 from mmstn.datasets.mnist5k import load_digits
 from mmstn.models.loc_nets.base import ThetaRegression
@@ -52,7 +53,15 @@ def write_mnist(folder):
 def write_cub(folder):
     """CUB-200-2011 with two images to train and two to test."""
     random = np.random.default_rng(0)
-    tables = {'images': [], 'image_class_labels': [], 'train_test_split': []}
+    tables = {
+        'images': [],
+        'image_class_labels': [],
+        'train_test_split': [],
+        'bounding_boxes': [],
+        'classes': [f'{number} {number:03d}.Bird' for number in range(1, 201)],
+        'parts/part_locs': [],
+        'parts/parts': [f'{number} {name}' for number, name in enumerate(PARTS, 1)],
+    }
     for number in range(1, 5):
         name = f'{number:03d}.Bird/Bird_{number:04d}.jpg'
         (folder / 'images' / name).parent.mkdir(parents=True)
@@ -61,6 +70,11 @@ def write_cub(folder):
         tables['images'].append(f'{number} {name}')
         tables['image_class_labels'].append(f'{number} {number}')
         tables['train_test_split'].append(f'{number} {number % 2}')
+        tables['bounding_boxes'].append(f'{number} 100.0 80.0 300.0 200.0')
+        tables['parts/part_locs'] += [
+            f'{number} {part + 1} {180 + 8 * part}.0 {150 + part}.0 1' for part in range(len(PARTS))
+        ]
+    (folder / 'parts').mkdir()
     for name, lines in tables.items():
         (folder / f'{name}.txt').write_text('\n'.join(lines) + '\n')
 
@@ -78,7 +92,12 @@ def write_svhn(folder):
         write_digit_struct(str(path), list(numbers), list(numbers.values()))
 
 
-STAND_INS = {'MNIST': write_mnist, 'CUB': write_cub, 'SVHN': write_svhn}
+STAND_INS = {
+    'MNIST': write_mnist,
+    'CUB': write_cub,
+    'CUBParts': write_cub,
+    'SVHN': write_svhn,
+}
 """What writes a few samples in the format of a registered dataset that has a ``data_root``."""
 
 

@@ -1,5 +1,6 @@
 """Registered datasets and transforms of the data pipeline."""
 
+from .cub import CUBParts
 from .mnist5k import MNIST5k
 from .multi_image_dataset import MultiImageDataset
 from .svhn import SVHN
@@ -7,6 +8,8 @@ from .transforms import (
     CropNumber,
     RandomClutter,
     RandomCropNumber,
+    RandomCropParts,
+    RandomFlipParts,
     RandomProjective,
     RandomRotation,
     RandomSimilarity,
@@ -23,6 +26,9 @@ __all__ = [
     'MultiImageDataset',
     'RandomClutter',
     'RandomCropNumber',
+    'CUBParts',
+    'RandomCropParts',
+    'RandomFlipParts',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',

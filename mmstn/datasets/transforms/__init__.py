@@ -1,7 +1,8 @@
-"""Distortions of the paper's MNIST experiments, and the window around a house number."""
+"""Distortions of MNIST, windows around house numbers, parts of birds that follow the image."""
 
 from .clutter import RandomClutter
 from .crop_number import CropNumber, RandomCropNumber
+from .parts import RandomCropParts, RandomFlipParts
 from .projective import RandomProjective
 from .randomness import RandomTransform
 from .similarity import RandomRotation, RandomSimilarity
@@ -13,6 +14,8 @@ __all__ = [
     'CropNumber',
     'RandomClutter',
     'RandomCropNumber',
+    'RandomCropParts',
+    'RandomFlipParts',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',
