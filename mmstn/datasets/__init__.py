@@ -2,6 +2,9 @@
 
 from .cub import CUBParts
 from .mnist5k import MNIST5k
+from .mnist_3d import RandomExtrusion
+from .mnist_addition import RandomAddend
+from .mnist_colocalization import ImagesAmongOthers, MNIST5kOneClass, RandomPlacement
 from .multi_image_dataset import MultiImageDataset
 from .svhn import SVHN
 from .transforms import (
@@ -22,13 +25,18 @@ from .transforms import (
 __all__ = [
     'SVHN',
     'CropNumber',
+    'ImagesAmongOthers',
     'MNIST5k',
+    'MNIST5kOneClass',
     'MultiImageDataset',
+    'RandomAddend',
     'RandomClutter',
     'RandomCropNumber',
     'CUBParts',
     'RandomCropParts',
     'RandomFlipParts',
+    'RandomExtrusion',
+    'RandomPlacement',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',

@@ -24,34 +24,36 @@ class WindowsHook(Hook):
     They are in pixels of the network's input, where 0 is its left or upper edge.
 
     Args:
-        transformer: Name of the transformer in the model, which must read the image itself.
+        transformer: Name of the transformer in the model, which must read the image itself; None
+            for the model's first one.
 
     Raises:
         ValueError: When a run starts, if the model has no such transformer.
     """
 
-    def __init__(self, transformer: str = 'backbone.transformer') -> None:
+    def __init__(self, transformer: str | None = None) -> None:
         self.name = transformer
         self._handles: list[Any] = []
 
     def before_val(self, runner: Runner) -> None:
         """Starts to listen."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        transformer = dict(model.named_modules()).get(self.name)
-        if not isinstance(transformer, SpatialTransformer):
-            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
+        found = {n: m for n, m in model.named_modules() if isinstance(m, SpatialTransformer)}
+        name = next(iter(found), None) if self.name is None else self.name
+        if name not in found:
             raise ValueError(
-                f'transformer must name a spatial transformer of the model ({names}), '
+                f'transformer must name a spatial transformer of the model ({list(found)}), '
                 f'got {self.name!r}'
             )
-        thetas: list[Tensor] = []
+        transformer = found[name]
+        calls: list[tuple[Tensor, torch.Size]] = []
 
         def keep(loc_net: nn.Module, args: tuple, theta: Tensor) -> None:
-            thetas[:] = [theta.detach()]
+            calls[:] = [(theta.detach(), args[0].shape[2:])]
 
         def attach(_: nn.Module, args: tuple, output: Any) -> None:
             if isinstance(output, list):  # predictions: other modes give tensors or losses
-                self._attach(transformer, thetas.pop(), output)
+                self._attach(transformer, *calls.pop(), output)
 
         self._handles = [
             transformer.loc_net.register_forward_hook(keep),
@@ -68,7 +70,9 @@ class WindowsHook(Hook):
     after_test = after_val
 
     @staticmethod
-    def _attach(transformer: SpatialTransformer, theta: Tensor, samples: list) -> None:
+    def _attach(
+        transformer: SpatialTransformer, theta: Tensor, size: tuple[int, int], samples: list
+    ) -> None:
         start = transformer.loc_net.regression.start
         start = start.view(-1, transformer.grid_generator.num_params)
         theta = theta.view(len(theta), *start.shape)
@@ -77,7 +81,5 @@ class WindowsHook(Hook):
         )
         for sample, window in zip(samples, windows, strict=True):
             for name, outlines in dict(windows=window, start_windows=start_windows).items():
-                pixels = outlines_in_pixels(
-                    outlines, sample.img_shape[:2], transformer.align_corners
-                )
+                pixels = outlines_in_pixels(outlines, size, transformer.align_corners)
                 sample.set_field(torch.from_numpy(pixels + 0.5), name)

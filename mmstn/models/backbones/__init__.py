@@ -1,9 +1,18 @@
 """Backbones."""
 
+from .depth_projection import DepthProjection
 from .inception_v2 import InceptionV2
 from .inception_v3 import InceptionV3Features
 from .mnist import MNISTCNN, MNISTFC
 from .stn_backbone import STNBackbone
 from .svhn import SVHNCNN
 
-__all__ = ['MNISTCNN', 'MNISTFC', 'SVHNCNN', 'InceptionV2', 'InceptionV3Features', 'STNBackbone']
+__all__ = [
+    'MNISTCNN',
+    'MNISTFC',
+    'SVHNCNN',
+    'DepthProjection',
+    'InceptionV2',
+    'InceptionV3Features',
+    'STNBackbone',
+]
