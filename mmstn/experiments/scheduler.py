@@ -112,7 +112,8 @@ def run_all(
     for run in runs:
         run.check_folder()
     waiting = [run for run in runs if run.result is None]
-    free, jobs, failed = list(slots), [], []
+    free, failed = list(slots), []
+    jobs: list[Job] = []
     threads = max(1, (os.cpu_count() or 1) // len(slots))
     report(f'{len(runs) - len(waiting)} of {len(runs)} runs are done, {len(slots)} side by side')
     last_report = time.monotonic()
@@ -156,7 +157,7 @@ def run_all(
     return failed
 
 
-def find_slots(needs: Needs, jobs: int | None = None) -> list[str | None]:
+def find_slots(needs: Needs, jobs: int | None = None) -> Sequence[str | None]:
     """Places for runs on this machine.
 
     Args:

@@ -77,7 +77,8 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
         arguments['nvcc'] += [word for flag in extra for word in ('-Xcompiler', flag)]
     extension = kind(
         name=NAME,
-        sources=[str(source) for source in sources],
+        # Relative to where the build runs: setuptools refuses absolute paths.
+        sources=[os.path.relpath(source) for source in sources],
         include_dirs=include_dirs,
         define_macros=macros,
         extra_compile_args=arguments,

@@ -125,5 +125,5 @@ def test_through_a_runner(tmp_path, name):
 
 def test_unknown_transformer(tmp_path):
     runner = make_runner(tmp_path, dict(type='WindowsHook', transformer='neck'))
-    with pytest.raises(ValueError, match=r"\['backbone.inserted.0.layers'\], got 'neck'"):
+    with pytest.raises(ValueError, match=r"\['backbone.inserted.0.layers'\]\), got 'neck'"):
         runner.test()
