@@ -27,7 +27,6 @@ class DigitCoverage(BaseMetric):
 
     Args:
         threshold: The part of the ink that must lie within.
-        align_corners: The convention of the transformer.
         collect_device: Where results of several processes are gathered.
         prefix: What stands before the names, with a slash.
 
@@ -40,7 +39,6 @@ class DigitCoverage(BaseMetric):
     def __init__(
         self,
         threshold: float = 0.9,
-        align_corners: bool = False,
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
@@ -48,7 +46,6 @@ class DigitCoverage(BaseMetric):
         if not 0 < threshold <= 1:
             raise ValueError(f'threshold must be a number in (0, 1], got {threshold!r}')
         self.threshold = threshold
-        self.align_corners = align_corners
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keeps for each image which window covers which digit, (K, C)."""
@@ -58,7 +55,7 @@ class DigitCoverage(BaseMetric):
                     'DigitCoverage needs the windows of the transformer: add custom_hooks='
                     "[dict(type='WindowsHook')] to the config"
                 )
-            shares = covered_shares(image, sample['windows'], self.align_corners)
+            shares = covered_shares(image, sample['windows'])
             self.results.append(shares >= self.threshold)
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
@@ -77,23 +74,20 @@ class DigitCoverage(BaseMetric):
         return {name: 100 * float(values.mean()) for name, values in metrics.items()}
 
 
-def covered_shares(image: Tensor, windows: Tensor, align_corners: bool = False) -> np.ndarray:
+def covered_shares(image: Tensor, windows: Tensor) -> np.ndarray:
     """The part of each channel's ink that lies within each window.
 
     Args:
         image: (C, H, W), black where it is 0.
-        windows: Outlines, (K, M, 2), normalised (x, y).
-        align_corners: Their convention.
+        windows: Outlines, (K, M, 2): points (x, y) in pixels from the upper left corner.
 
     Returns:
         (K, C); 0 for a black channel, and for a window with a point that is not finite.
     """
     ink = image.double().cpu().numpy()
     _, height, width = ink.shape
-    sizes = np.array([width, height]) - (1 if align_corners else 0)
     y, x = np.mgrid[:height, :width]
-    pixels = np.stack([x.ravel(), y.ravel()], axis=1)
-    centers = 2 * (pixels + (0 if align_corners else 0.5)) / sizes - 1
+    centers = np.stack([x.ravel(), y.ravel()], axis=1) + 0.5
     total = ink.sum(axis=(1, 2))
     shares = np.zeros((len(windows), len(ink)))
     for k, window in enumerate(windows.double().cpu().numpy()):

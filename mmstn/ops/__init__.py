@@ -1,7 +1,9 @@
 """Sampling: the one door to the paper's differentiable image sampling (section 3.3)."""
 
 from .affine_grid_sample import affine_grid_sample
+from .backend import get_backend, set_backend, use_backend
 from .coordinates import coordinate_dtype, regular_axis
+from .environment import info
 from .grid_sample import grid_sample
 from .grids import matrix_grid, regular_grid
 from .kernels import SamplingKernel
@@ -11,9 +13,13 @@ __all__ = [
     'SamplingKernel',
     'affine_grid_sample',
     'coordinate_dtype',
+    'get_backend',
     'grid_sample',
+    'info',
     'matrix_grid',
     'reference_grid_sample',
     'regular_axis',
     'regular_grid',
+    'set_backend',
+    'use_backend',
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from . import torch_backend
+from . import backend
 from .checks import check_leading, check_map, check_matrix, check_mode, check_size
 from .kernels import SamplingKernel
 
@@ -51,5 +51,5 @@ def affine_grid_sample(
     check_mode(mode, padding_mode)
     options = (out_size, mode, padding_mode, align_corners)
     if check_leading('matrix', matrix, input, trailing=2):
-        return torch_backend.affine_grid_sample(input, matrix, *options)
-    return torch_backend.affine_grid_sample(input, matrix[:, None], *options)[:, 0]
+        return backend.affine_grid_sample(input, matrix, *options)
+    return backend.affine_grid_sample(input, matrix[:, None], *options)[:, 0]

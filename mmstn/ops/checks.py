@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from numbers import Integral
 
+import torch
 from torch import Tensor
 
 from .kernels import SamplingKernel
@@ -22,11 +23,12 @@ def check_size(name: str, size: Sequence[int]) -> tuple[int, ...]:
     """
     if isinstance(size, str) or not isinstance(size, Sequence):
         raise TypeError(f'{name} must be (H, W) or (D, H, W), got {type(size).__name__} {size!r}')
-    if not all(isinstance(s, Integral) and not isinstance(s, bool) for s in size):
+    whole = (Integral, torch.SymInt)  # the latter where torch.compile or torch.export traces
+    if not all(isinstance(s, whole) and not isinstance(s, bool) for s in size):
         raise TypeError(f'{name} must hold whole numbers, got {tuple(size)}')
     if len(size) not in (2, 3) or min(size) < 1:
         raise ValueError(f'{name} must be (H, W) or (D, H, W) with sizes >= 1, got {tuple(size)}')
-    return tuple(int(s) for s in size)
+    return tuple(s if isinstance(s, torch.SymInt) else int(s) for s in size)
 
 
 def check_float(name: str, tensor: Tensor) -> None:

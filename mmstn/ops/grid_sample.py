@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from . import torch_backend
+from . import backend
 from .checks import check_float, check_leading, check_map, check_mode
 from .kernels import SamplingKernel
 
@@ -54,5 +54,5 @@ def grid_sample(
             f'got shape {tuple(grid.shape)}'
         )
     if check_leading('grid', grid, input, trailing=ndim + 1):
-        return torch_backend.grid_sample(input, grid, mode, padding_mode, align_corners)
-    return torch_backend.grid_sample(input, grid[:, None], mode, padding_mode, align_corners)[:, 0]
+        return backend.grid_sample(input, grid, mode, padding_mode, align_corners)
+    return backend.grid_sample(input, grid[:, None], mode, padding_mode, align_corners)[:, 0]

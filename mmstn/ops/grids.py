@@ -70,7 +70,8 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
         return matrix[(..., column) + (None,) * ndim] * axis
 
     points = sum((term(column) for column in range(ndim)), matrix[(..., ndim) + (None,) * ndim])
-    points = points.movedim(-1 - ndim, -1)
+    last = points.dim() - 1
+    points = points.movedim(last - ndim, last)  # the TorchScript ONNX exporter: no negative ones
     points = points.expand(*matrix.shape[:-2], *out_size, matrix.shape[-2])
     if matrix.shape[-2] == ndim:
         return points

@@ -38,7 +38,7 @@ def grid_sample(
     input: Tensor, grid: Tensor, mode: str | SamplingKernel, padding_mode: str, align_corners: bool
 ) -> Tensor:
     """:func:`mmstn.ops.grid_sample` for arguments that were checked, with the axis K."""
-    out_dtype = _output_dtype(input, grid)
+    out_dtype = output_dtype(input, grid)
     dtype = coordinate_dtype(input.dtype, grid.dtype)
     finite = grid.isfinite().all(dim=-1)  # (N, K, [D',] H', W')
     grid = torch.where(finite[..., None], grid.to(dtype), 0).clamp(-FARTHEST, FARTHEST)
@@ -53,7 +53,7 @@ def grid_sample(
     return torch.where(finite[:, :, None], samples, 0).to(out_dtype)
 
 
-def _output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:
+def output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:
     """The type of ``input``; under autocast the wider of both, as ``F.grid_sample`` has it."""
     wider = torch.promote_types(input.dtype, grid.dtype)
     return wider if autocast_enabled(input.device.type) else input.dtype

@@ -2,6 +2,7 @@
 
 from .animation import save_animation
 from .images import ImageStyle, map_to_image
+from .number_visualizer import NumberVisualizer
 from .recording import TransformerRecord, record_transformers
 from .sheet import SheetSample, draw_input, draw_sheet
 from .windows import COLORS, draw_windows, window_outlines
@@ -9,6 +10,7 @@ from .windows import COLORS, draw_windows, window_outlines
 __all__ = [
     'COLORS',
     'ImageStyle',
+    'NumberVisualizer',
     'SheetSample',
     'TransformerRecord',
     'draw_input',

@@ -14,7 +14,7 @@ def box(left, top, right, bottom):
     return torch.tensor([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-LEFT, RIGHT, ALL, OUT = box(-1, -1, 0, 1), box(0, -1, 1, 1), box(-1, -1, 1, 1), box(2, 2, 3, 3)
+LEFT, RIGHT, ALL, OUT = box(0, 0, 5, 10), box(5, 0, 10, 10), box(0, 0, 10, 10), box(12, 12, 20, 20)
 
 
 @pytest.fixture
@@ -31,18 +31,10 @@ def test_shares_of_ink(image):
     windows = torch.stack([LEFT, RIGHT, ALL, OUT]).float()
     expected = [[1, 0.25], [0, 0.75], [1, 1], [0, 0]]
     assert covered_shares(image, windows).tolist() == expected
-    tilted = torch.tensor([[[-1.0, -1], [1, -1], [-1, 1]]])  # the upper left half, a triangle
+    tilted = torch.tensor([[[0.0, 0], [10, 0], [0, 10]]])  # the upper left half, a triangle
     assert covered_shares(image, tilted).tolist() == [[1, 0.25]]
     assert covered_shares(image, torch.full((1, 4, 2), float('nan'))).tolist() == [[0, 0]]
     assert covered_shares(torch.zeros(1, 4, 4), ALL[None].float()).tolist() == [[0]]
-
-
-def test_convention_of_the_corners():
-    image = torch.tensor([[[8, 1, 0]]])  # centres at -2/3, 0, 2/3, or at -1, 0, 1
-    window = box(-0.8, -2, 0.1, 2)[None]
-    assert covered_shares(image, window).item() == 1
-    column = image.expand(1, 2, 3)  # two rows: of a single one the corners say nothing
-    assert covered_shares(column, window, align_corners=True).item() == pytest.approx(1 / 9)
 
 
 def test_percentages(image):
@@ -77,11 +69,14 @@ class Dots(Dataset):
     def __getitem__(self, index):
         image = torch.zeros(2, 8, 8)
         image[0, 4, 1] = image[1, 4, 6] = 255
-        return dict(inputs=image, data_samples=DataSample().set_gt_label(index))
+        sample = DataSample(metainfo=dict(img_shape=(8, 8))).set_gt_label(index)
+        return dict(inputs=image, data_samples=sample)
 
 
-def make_runner(tmp_path, hook):
+def make_runner(tmp_path, parallel):
     loc_net = dict(type='FCLocNet', in_channels=2, in_size=8, fc_channels=(4,))
+    if parallel:
+        loc_net = dict(type='ParallelLocNet', loc_net=loc_net)
     transformer = dict(
         loc_net=loc_net, grid_generator=dict(type='AffineGridGenerator'),
         num_transformers=2, init='tile',
@@ -105,15 +100,15 @@ def make_runner(tmp_path, hook):
         ),
         test_cfg=dict(),
         test_evaluator=[dict(type='DigitCoverage'), dict(type='Accuracy')],
-        custom_hooks=[hook],
+        custom_hooks=[dict(type='WindowsHook', transformer='backbone.inserted.0.layers')],
         default_scope='mmpretrain',
         experiment_name=f'test_{id(tmp_path)}',
     )  # fmt: skip
 
 
-@pytest.mark.parametrize('name', [None, 'backbone.inserted.0.layers'])
-def test_through_a_runner(tmp_path, name):
-    runner = make_runner(tmp_path, dict(type='WindowsHook', transformer=name))
+@pytest.mark.parametrize('parallel', [False, True])
+def test_through_a_runner(tmp_path, parallel):
+    runner = make_runner(tmp_path, parallel)
     runner.model.init_weights()
     metrics = runner.test()  # the windows are still the halves of the image
     assert metrics['coverage/st1_digit1'] == metrics['coverage/st2_digit2'] == 100
@@ -121,10 +116,4 @@ def test_through_a_runner(tmp_path, name):
     assert metrics['coverage/divided'] == 100
     # Nothing listens any more.
     transformer = runner.model.backbone.inserted[0]['layers']
-    assert not transformer._forward_hooks and not runner.model._forward_hooks
-
-
-def test_unknown_transformer(tmp_path):
-    runner = make_runner(tmp_path, dict(type='WindowsHook', transformer='neck'))
-    with pytest.raises(ValueError, match=r"\['backbone.inserted.0.layers'\], got 'neck'"):
-        runner.test()
+    assert not transformer.loc_net._forward_hooks and not runner.model._forward_hooks

@@ -13,6 +13,7 @@ from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from mmstn.evaluation.number_string import number_string
 from mmstn.visualization import ImageStyle, SheetSample, draw_sheet, record_transformers
 
 
@@ -163,8 +164,11 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
         The text and whether the prediction is right.
     """
     labels = [output.get(key) for key in ('gt_label', 'pred_label')]
-    if any(label is None or label.numel() != 1 for label in labels):
+    if 'pred_number' in output and labels[0] is not None:  # from NumberHead
+        truth, guess = names = [number_string(labels[0]), output.pred_number]
+    elif any(label is None or label.numel() != 1 for label in labels):
         return '', None
-    truth, guess = (int(label) for label in labels)
-    names = [str(classes[i] if classes else i) for i in (truth, guess)]
+    else:
+        truth, guess = (int(label) for label in labels)
+        names = [str(classes[i] if classes else i) for i in (truth, guess)]
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)

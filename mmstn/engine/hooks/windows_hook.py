@@ -1,92 +1,86 @@
-"""Predictions that say where the model has looked, for metrics about it."""
+"""Tells metrics where parallel transformers have looked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from mmpretrain.structures import DataSample
-from torch import nn
+from torch import Tensor, nn
 
-from mmstn.visualization import TransformerRecord, record_transformers, window_outlines
+from mmstn.models import SpatialTransformer
+from mmstn.models.loc_nets.base import ThetaRegression
+from mmstn.visualization.windows import outlines_in_pixels, window_outlines
 
 
 @HOOKS.register_module()
 class WindowsHook(Hook):
-    """Adds to each prediction, while validating and testing, the windows of a transformer.
+    """Adds the windows of a spatial transformer to the predictions, in validation and testing.
 
-    ``windows`` of a sample are closed outlines (K, M, 2) of what K parallel transformers have
-    sampled (K = 1 for a single one): normalised points (x, y) of the map that they have read, in
-    the transformer's convention. Metrics find them among the predictions, and so does who dumps
-    those into a file.
+    Each ``DataSample`` gets ``windows`` and ``start_windows``, the outlines, (K, M, 2), of what the
+    K transformers sample from this image, and of what they sampled before they had learnt anything.
+    They are in pixels of the network's input, where 0 is its left or upper edge.
 
     Args:
-        transformer: Name of the :class:`~mmstn.models.SpatialTransformer` in the model, such as
-            ``'backbone.transformer'``; None for the one that is called first.
+        transformer: Name of the transformer in the model, which must read the image itself.
 
     Raises:
-        ValueError: In use, if the model has no such transformer.
+        ValueError: When a run starts, if the model has no such transformer.
     """
 
-    def __init__(self, transformer: str | None = None) -> None:
-        self.transformer = transformer
-        self._hooks = ExitStack()
+    def __init__(self, transformer: str = 'backbone.transformer') -> None:
+        self.name = transformer
+        self._handles: list[Any] = []
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Begins to listen."""
-        self._begin(runner)
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Begins to listen."""
-        self._begin(runner)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Lets go of the model."""
-        self._hooks.close()
-
-    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Lets go of the model."""
-        self._hooks.close()
-
-    def _begin(self, runner: Runner) -> None:
-        self._hooks.close()  # in case that the loop before has failed
+    def before_val(self, runner: Runner) -> None:
+        """Starts to listen."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        recording = ExitStack()
+        transformer = dict(model.named_modules()).get(self.name)
+        if not isinstance(transformer, SpatialTransformer):
+            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
+            raise ValueError(
+                f'transformer must name a spatial transformer of the model ({names}), '
+                f'got {self.name!r}'
+            )
+        thetas: list[Tensor] = []
 
-        def before(model: nn.Module, args: tuple) -> None:
-            recording.close()
-            self._records = recording.enter_context(record_transformers(model))
+        def keep(loc_net: nn.Module, args: tuple, theta: Tensor) -> None:
+            thetas[:] = [theta.detach()]
 
-        def after(model: nn.Module, args: tuple, outputs: Any) -> None:
-            recording.close()
-            self._add_windows(outputs)
+        def attach(_: nn.Module, args: tuple, output: Any) -> None:
+            if isinstance(output, list):  # predictions: other modes give tensors or losses
+                self._attach(transformer, thetas.pop(), output)
 
-        for handle in (
-            model.register_forward_pre_hook(before),
-            model.register_forward_hook(after),
-        ):
-            self._hooks.callback(handle.remove)
-        self._hooks.callback(recording.close)
+        self._handles = [
+            transformer.loc_net.register_forward_hook(keep),
+            model.register_forward_hook(attach),
+        ]
 
-    def _add_windows(self, samples: Sequence[DataSample]) -> None:
-        record = self._find_record()
-        theta = record.theta
-        if record.transformer.num_transformers is None:
-            theta = theta[:, None]
-        outlines = window_outlines(record.transformer.grid_generator, theta)
-        for sample, windows in zip(samples, outlines, strict=True):
-            sample.set_field(windows, 'windows')
+    def after_val(self, runner: Runner) -> None:
+        """Stops to listen."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
 
-    def _find_record(self) -> TransformerRecord:
-        for record in self._records:
-            if self.transformer in (None, record.name):
-                return record
-        names = [record.name for record in self._records]
-        raise ValueError(
-            f'transformer must name one that the model calls, of {names}, got {self.transformer!r}'
+    before_test = before_val
+    after_test = after_val
+
+    @staticmethod
+    def _attach(transformer: SpatialTransformer, theta: Tensor, samples: list) -> None:
+        # One regression for all transformers, or one for each.
+        parts = transformer.loc_net.modules()
+        starts = [part.start for part in parts if isinstance(part, ThetaRegression)]
+        start = torch.cat(starts).view(-1, transformer.grid_generator.num_params)
+        theta = theta.view(len(theta), *start.shape)
+        windows, start_windows = (
+            window_outlines(transformer.grid_generator, x) for x in (theta, start)
         )
+        for sample, window in zip(samples, windows, strict=True):
+            for name, outlines in dict(windows=window, start_windows=start_windows).items():
+                pixels = outlines_in_pixels(
+                    outlines, sample.img_shape[:2], transformer.align_corners
+                )
+                sample.set_field(torch.from_numpy(pixels + 0.5), name)

@@ -1,0 +1,258 @@
+// Bilinear sampling from planes (H, W), many points at a time: for a single channel from a plane
+// with a border of zeros, and, where points are so few that a copy would cost more, straight from
+// the map one channel after the other.
+#pragma once
+
+#include "taps.h"
+#include "tiles.h"
+
+namespace mmstn {
+namespace MMSTN_ARCH {
+
+// Pairs of neighbours base[offset[q]], base[offset[q] + 1]: one load of two numbers is faster than
+// the CPU's gather instructions.
+template <int L>
+MMSTN_INLINE void load_pairs(const float* base, const int32_t* offset, Vec<float, L>* left,
+                             Vec<float, L>* right) {
+  using Pairs = Vec<int64_t, L / 2>;
+  Pairs a, b;
+  for (int q = 0; q < L / 2; ++q) {
+    int64_t pair;
+    std::memcpy(&pair, base + offset[q], 8);
+    a[q] = pair;
+    std::memcpy(&pair, base + offset[L / 2 + q], 8);
+    b[q] = pair;
+  }
+  const auto fa = (Vec<float, L>)a, fb = (Vec<float, L>)b;
+  *left = shuffle<PickStrided<L, 0>>(fa, fb);
+  *right = shuffle<PickStrided<L, 1>>(fa, fb);
+}
+template <int L>
+MMSTN_INLINE void load_pairs(const double* base, const int32_t* offset, Vec<double, L>* left,
+                             Vec<double, L>* right) {
+  for (int q = 0; q < L; ++q) {
+    (*left)[q] = base[offset[q]];
+    (*right)[q] = base[offset[q] + 1];
+  }
+}
+
+// The 2 x 2 cells of L points in a plane with a border of zeros.
+template <class S, int L>
+struct BorderedCells {
+  using V = Vec<S, L>;
+  const int32_t* offset;
+  int64_t pitch;
+  static constexpr bool inside = true;
+
+  MMSTN_INLINE BorderedCells(const BilinearTaps<S>& taps, int first, const Problem&, int64_t pitch)
+      : offset(taps.offset.v + first), pitch(pitch) {}
+  MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
+    load_pairs<L>(plane, offset, v00, v01);
+    load_pairs<L>(plane + pitch, offset, v10, v11);
+  }
+  // Where each point's cell is in a plane of gradients, border included.
+  MMSTN_INLINE int64_t cell(const BilinearTaps<S>&, int, int q) const { return offset[q]; }
+};
+
+// The same in the map itself. Every load is inside the plane; what is not part of the map is then
+// chosen to be zero, whatever was read.
+template <class S, int L>
+struct MapCells {
+  using V = Vec<S, L>;
+  using Mask = typename VecOps<V>::Int;
+  alignas(64) int32_t above[L], below[L];
+  bool inside;  // all cells are
+  int64_t width;
+  Mask left_left, left_right, right_left, right_right, has_above, has_below;
+
+  MMSTN_INLINE MapCells(const BilinearTaps<S>& taps, int first, const Problem& p, int64_t pitch) {
+    using Index = Vec<int32_t, L>;
+    const Index ix = load<Index>(taps.ix.v + first), iy = load<Index>(taps.iy.v + first);
+    const int32_t last_x = int32_t(p.width - 2), last_y = int32_t(p.height - 1);
+    const Index x = clip_(ix, last_x), y0 = clip_(iy, last_y), y1 = clip_(iy + 1, last_y);
+    width = p.width;
+    store(above, y0 * int32_t(pitch) + x);
+    store(below, y1 * int32_t(pitch) + x);
+    const Index in = (ix == x) & (iy == y0) & (iy + 1 == y1);
+    inside = all(in);
+    if (!inside) {
+      left_left = widen(ix == x);
+      left_right = widen(ix == x + 1);
+      right_left = widen(ix + 1 == x);
+      right_right = left_left;
+      has_above = widen(iy == y0);
+      has_below = widen(iy + 1 == y1);
+    }
+  }
+
+  MMSTN_INLINE int64_t cell(const BilinearTaps<S>& taps, int first, int q) const {
+    return int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
+  }
+  MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
+    load_pairs<L>(plane, above, v00, v01);
+    load_pairs<L>(plane, below, v10, v11);
+    if (!inside) {
+      choose(has_above, v00, v01);
+      choose(has_below, v10, v11);
+    }
+  }
+
+ private:
+  using Index = Vec<int32_t, L>;
+  static MMSTN_INLINE Index clip_(Index i, int32_t last) {
+    i = i > 0 ? i : Index{};
+    return i < last ? i : Index{} + last;
+  }
+  static MMSTN_INLINE Mask widen(Index i) { return __builtin_convertvector(i, Mask); }
+  static MMSTN_INLINE bool all(Index i) {
+    int64_t words[L * 4 / 8], every = -1;
+    std::memcpy(words, &i, sizeof(words));
+    for (unsigned w = 0; w < L * 4 / 8; ++w) every &= words[w];
+    return every == -1;
+  }
+  MMSTN_INLINE void choose(Mask has, V* left, V* right) const {
+    const V l = select(left_left & has, *left, select(left_right & has, *right, V{}));
+    const V r = select(right_right & has, *right, select(right_left & has, *left, V{}));
+    *left = l;
+    *right = r;
+  }
+};
+
+// One row between a tensor and scratch.
+template <class S, int L>
+MMSTN_INLINE void copy_row(S* to, const S* from, int64_t count) {
+  using V = Vec<S, L>;
+  if (count < L) {
+    for (int64_t x = 0; x < count; ++x) to[x] = from[x];
+    return;
+  }
+  for (int64_t x = 0; x + L <= count; x += L) store(to + x, load<V>(from + x));
+  store(to + count - L, load<V>(from + count - L));
+}
+template <class S, int L>
+static void pack_plane(S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                       const Block& block, const Region& region) {
+  for (int64_t y = region.y0; y < region.y1; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h + region.x0 * view.w;
+    S* to = scratch + padded.offset(y, region.x0);
+    if (view.dtype == dtype_of<S>() && view.w == 1)
+      copy_row<S, L>(to, (const S*)view.data + line, region.x1 - region.x0);
+    else
+      read_elements(to, at(view.data, view.dtype, line), view.dtype, view.w,
+                    int(region.x1 - region.x0));
+  }
+}
+template <class S, int L>
+static void unpack_plane(const S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                         const Block& block) {
+  for (int64_t y = 0; y < padded.height; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h;
+    const S* from = scratch + padded.offset(y, 0);
+    if (view.dtype == dtype_of<S>() && view.w == 1)
+      copy_row<S, L>((S*)view.data + line, from, padded.width);
+    else
+      write_elements(at(view.data, view.dtype, line), from, view.dtype, view.w, int(padded.width));
+  }
+}
+
+template <class Cells, class S, int L>
+static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int count,
+                          const S* planes, int64_t pitch, void* out, const Tile& tile) {
+  using V = Vec<S, L>;
+  for (int first = 0; first < count; first += L) {
+    const Cells cells(taps, first, p, pitch);
+    const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
+    const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
+    const int pixels = count - first < L ? count - first : L;
+    const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
+    for (int c = 0; c < tile.channels; ++c) {
+      V v00, v01, v10, v11;
+      cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
+      const V v = v00 * w00 + v01 * w01 + (v10 * w10 + v11 * w11);
+      void* to = at(out, tile.dtype, first * tile.pixel + c * tile.channel);
+      if (whole) {
+        store((S*)to, v);
+      } else {
+        alignas(64) S lanes[L];
+        store(lanes, v);
+        write_elements(to, lanes, tile.dtype, tile.pixel, pixels);
+      }
+    }
+  }
+}
+
+// Adds to `d_planes`, the gradient of the planes, which lies in memory as `planes` or without gaps,
+// and to (gx, gy).
+template <class Cells, class S, int L, bool to_input, bool to_map>
+static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& chunk,
+                            const S* planes, S* d_planes, int64_t pitch,
+                            int64_t d_pitch, const void* gradient, const Tile& tile) {
+  using V = Vec<S, L>;
+  const int32_t width = int32_t(p.width), height = int32_t(p.height);
+  for (int first = 0; first < chunk.count; first += L) {
+    const Cells cells(taps, first, p, pitch);
+    const int pixels = chunk.count - first < L ? chunk.count - first : L;
+    const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
+    const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
+    const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
+    const V tx = load<V>(taps.tx.v + first), ty = load<V>(taps.ty.v + first);
+    V gx = {}, gy = {};
+    for (int c = 0; c < tile.channels; ++c) {
+      const void* from = at(gradient, tile.dtype, first * tile.pixel + c * tile.channel);
+      V g;
+      if (whole) {
+        g = load<V>((const S*)from);
+      } else {
+        alignas(64) S lanes[L] = {};
+        read_elements(lanes, from, tile.dtype, tile.pixel, pixels);
+        g = load<V>(lanes);
+      }
+      if (to_map) {
+        V v00, v01, v10, v11;
+        cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
+        gx += g * ((v01 - v00) * (1 - ty) + (v11 - v10) * ty);
+        gy += g * ((v10 - v00) * (1 - tx) + (v11 - v01) * tx);
+      }
+      if (to_input) {
+        alignas(64) S d00[L], d01[L], d10[L], d11[L];
+        store(d00, g * w00);
+        store(d01, g * w01);
+        store(d10, g * w10);
+        store(d11, g * w11);
+        S* d = d_planes + c * p.input_gradient.c;
+        if (cells.inside) {
+          for (int o = 0; o < L; ++o) {
+            const int q = (o % 2) * (L / 2) + o / 2;  // neighbours not one after the other
+            if (q >= pixels) continue;
+            S* cell = d + cells.cell(taps, first, q);
+            cell[0] += d00[q];
+            cell[1] += d01[q];
+            cell[d_pitch] += d10[q];
+            cell[d_pitch + 1] += d11[q];
+          }
+        } else {
+          for (int q = 0; q < pixels; ++q) {
+            const int32_t y = taps.iy.v[first + q], x = taps.ix.v[first + q];
+            S* cell = d + int64_t(y) * width + x;
+            const bool left = x >= 0 && x < width, right = x >= -1 && x < width - 1;
+            if (y >= 0 && y < height) {
+              if (left) cell[0] += d00[q];
+              if (right) cell[1] += d01[q];
+            }
+            if (y >= -1 && y < height - 1) {
+              if (left) cell[width] += d10[q];
+              if (right) cell[width + 1] += d11[q];
+            }
+          }
+        }
+      }
+    }
+    if (to_map) {
+      store(chunk.gx + first, gx * load<V>(taps.slope_x.v + first));
+      store(chunk.gy + first, gy * load<V>(taps.slope_y.v + first));
+    }
+  }
+}
+
+}  // namespace MMSTN_ARCH
+}  // namespace mmstn

@@ -1,0 +1,143 @@
+// Where a chunk of output pixels is sampled, and the way back: gradients of points to gradients of
+// the map that made them. A chunk is a run of up to kChunk output pixels, across rows.
+#pragma once
+
+#include "problem.h"
+#include "simd.h"
+
+namespace mmstn {
+namespace MMSTN_ARCH {
+
+constexpr int kChunk = 256;
+constexpr int kSlack = 16;  // the last vector of a row may run over
+
+template <class S>
+struct Line {  // one number for each pixel of a chunk
+  alignas(64) S v[kChunk + kSlack];
+  MMSTN_INLINE S* operator+(int i) { return v + i; }
+  MMSTN_INLINE S& operator[](int i) { return v[i]; }
+};
+
+template <class S>
+struct Chunk {
+  int count;
+  Line<S> x, y;                                      // pixel coordinates
+  Line<S> j, i;                                      // j', i', for the gradient
+  Line<S> inverse_w, plane_x, plane_y, moves_w;      // see Point
+  Line<S> gx, gy;                                    // dL/dx, dL/dy
+};
+
+// The map of one transformer of one image.
+template <class S, int L>
+struct Transformer {
+  using V = Vec<S, L>;
+  const Problem& problem;
+  const S* data;
+  PixelMap<double> map;
+
+  Transformer(const Problem& p, int64_t n, int64_t k)
+      : problem(p), data((const S*)p.map + n * p.map_n + k * p.map_k) {
+    if (p.source != Source::kGrid)
+      map = pixel_map(data, p.source == Source::kProjective, p.height, p.width, p.out_height,
+                      p.out_width, p.align_corners);
+  }
+
+  // The points of output pixels [first, first + count).
+  void points(Chunk<S>& chunk, int64_t first, int count, bool for_gradient) const {
+    chunk.count = count;
+    if (problem.source == Source::kGrid)
+      grid_points(chunk, first, count);
+    else if (problem.source == Source::kProjective)
+      matrix_points<true>(chunk, first, count, for_gradient);
+    else
+      matrix_points<false>(chunk, first, count, for_gradient);
+    // What lies behind the chunk is computed with and must be harmless.
+    for (int q = count; q < count + kSlack; ++q) chunk.x[q] = chunk.y[q] = 0;
+  }
+
+  template <bool projective>
+  void matrix_points(Chunk<S>& chunk, int64_t first, int count, bool for_gradient) const {
+    const int64_t width = problem.out_width;
+    const double middle_i = 0.5 * double(problem.out_height - 1);
+    const S middle_j = S(0.5) * S(width - 1);
+    int64_t i = first / width, j = first % width;
+    const V lanes = iota<V>();
+    for (int q = 0; q < count; ++i, j = 0) {
+      const double di = double(i) - middle_i;
+      const Row<S> row(map, di, projective);
+      const int end = int(q + (width - j) < count ? q + (width - j) : count);
+      for (int at = q; at < end; at += L) {
+        const V dj = lanes + (S(j + (at - q)) - middle_j);
+        const Point<V> p = row_point<projective>(row, dj);
+        store(chunk.x + at, p.x);
+        store(chunk.y + at, p.y);
+        if (for_gradient) {
+          store(chunk.j + at, dj);
+          store(chunk.i + at, splat<V>(di));
+          if (projective) {
+            store(chunk.inverse_w + at, p.inverse_w);
+            store(chunk.plane_x + at, p.plane_x);
+            store(chunk.plane_y + at, p.plane_y);
+            store(chunk.moves_w + at, p.moves_w);
+          }
+        }
+      }
+      q = end;
+    }
+  }
+
+  void grid_points(Chunk<S>& chunk, int64_t first, int count) const {
+    const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+    const S* p = data + 2 * first;
+    int q = 0;
+    for (; q + L <= count; q += L) {
+      const V a = load<V>(p + 2 * q), b = load<V>(p + 2 * q + L);
+      store(chunk.x + q, ax.pixel(shuffle<PickStrided<L, 0>>(a, b)));
+      store(chunk.y + q, ay.pixel(shuffle<PickStrided<L, 1>>(a, b)));
+    }
+    for (; q < count; ++q) {
+      chunk.x[q] = ax.pixel(p[2 * q]);
+      chunk.y[q] = ay.pixel(p[2 * q + 1]);
+    }
+  }
+
+  // Adds the chunk's share of the gradient of the matrix's map to `sums`, (3 x 3).
+  template <bool projective>
+  void add_gradient(Chunk<S>& chunk, double* sums) const {
+    MapSums<V> total;
+    const V lanes = iota<V>();
+    for (int q = 0; q < chunk.count; q += L) {
+      const auto live = lanes < splat<V>(chunk.count - q);
+      Point<V> p;
+      if (projective) {
+        p.inverse_w = select(live, load<V>(chunk.inverse_w + q), V{});
+        p.plane_x = select(live, load<V>(chunk.plane_x + q), V{});
+        p.plane_y = select(live, load<V>(chunk.plane_y + q), V{});
+        p.moves_w = select(live, load<V>(chunk.moves_w + q), V{});
+      }
+      total.template add<projective>(p, select(live, load<V>(chunk.j + q), V{}),
+                                     select(live, load<V>(chunk.i + q), V{}),
+                                     select(live, load<V>(chunk.gx + q), V{}),
+                                     select(live, load<V>(chunk.gy + q), V{}));
+    }
+    for (int c = 0; c < 3; ++c) {
+      sums[c] += sum(total.x[c]);
+      sums[3 + c] += sum(total.y[c]);
+      if (projective) sums[6 + c] += sum(total.w[c]);
+    }
+  }
+
+  // Writes, or adds, the chunk's gradient of the grid.
+  void write_grid_gradient(Chunk<S>& chunk, S* gradient, bool add) const {
+    const S half_x = Axis<S>(problem.width, problem.align_corners).half;
+    const S half_y = Axis<S>(problem.height, problem.align_corners).half;
+    for (int q = 0; q < chunk.count; ++q) {
+      const S gx = chunk.gx[q] * half_x, gy = chunk.gy[q] * half_y;
+      gradient[2 * q] = add ? gradient[2 * q] + gx : gx;
+      gradient[2 * q + 1] = add ? gradient[2 * q + 1] + gy : gy;
+    }
+  }
+};
+
+}  // namespace MMSTN_ARCH
+}  // namespace mmstn

@@ -1,0 +1,187 @@
+// SIMD vectors in the compiler's own vector types (GCC, Clang): one source for every width.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "../sampler_math.h"
+
+#define MMSTN_INLINE inline __attribute__((always_inline))
+
+namespace mmstn {
+namespace MMSTN_ARCH {
+
+template <class S, int N>
+struct VecOf {
+  typedef S type __attribute__((vector_size(N * sizeof(S))));
+};
+template <class S, int N>
+using Vec = typename VecOf<S, N>::type;
+
+template <class S>
+struct IntOf;
+template <>
+struct IntOf<float> {
+  using type = int32_t;
+};
+template <>
+struct IntOf<double> {
+  using type = int64_t;
+};
+
+template <class V>
+struct VecOps {
+  using Scalar = typename std::remove_cv<
+      typename std::remove_reference<decltype(std::declval<V&>()[0])>::type>::type;
+  static constexpr int lanes = sizeof(V) / sizeof(Scalar);
+  using Int = Vec<typename IntOf<Scalar>::type, lanes>;
+
+  static MMSTN_INLINE V floor(V x) {
+    // Beyond this a number is whole, and further beyond it does not fit an integer.
+    const Scalar whole = sizeof(Scalar) == 4 ? Scalar(1 << 23) : Scalar(int64_t(1) << 52);
+    const auto small = absolute(x) < (V{} + whole);
+    const V y = select(small, x, V{});
+    V t = __builtin_convertvector(__builtin_convertvector(y, Int), V);
+    t = select(t > y, t - Scalar(1), t);
+    return select(small, t, x);
+  }
+};
+#define MMSTN_VECTOR(S, N) \
+  template <>              \
+  struct Ops<Vec<S, N>> : VecOps<Vec<S, N>> {};
+MMSTN_VECTOR(float, 4)
+MMSTN_VECTOR(float, 8)
+MMSTN_VECTOR(float, 16)
+MMSTN_VECTOR(double, 2)
+MMSTN_VECTOR(double, 4)
+MMSTN_VECTOR(double, 8)
+#undef MMSTN_VECTOR
+
+template <class V, class P>
+MMSTN_INLINE V load(const P* p) {
+  V v;
+  std::memcpy(&v, p, sizeof(V));
+  return v;
+}
+template <class V, class P>
+MMSTN_INLINE void store(P* p, V v) {
+  std::memcpy(p, &v, sizeof(V));
+}
+
+// Element i of the result is element pick::at(i) of a and b, one behind the other.
+#if defined(__clang__)
+template <class V, class Pick, int... I>
+MMSTN_INLINE V shuffle_(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, Pick::at(I)...);
+}
+#else
+template <class V, class Pick, int... I>
+MMSTN_INLINE V shuffle_(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shuffle(a, b, typename VecOps<V>::Int{Pick::at(I)...});
+}
+#endif
+template <class Pick, class V>
+MMSTN_INLINE V shuffle(V a, V b) {
+  return shuffle_<V, Pick>(a, b, std::make_integer_sequence<int, VecOps<V>::lanes>{});
+}
+
+template <class V>
+MMSTN_INLINE V iota() {
+  V v;
+  for (int i = 0; i < VecOps<V>::lanes; ++i) v[i] = i;
+  return v;
+}
+
+template <class V>
+MMSTN_INLINE double sum(V v) {
+  double s = 0;
+  for (int i = 0; i < VecOps<V>::lanes; ++i) s += v[i];
+  return s;
+}
+
+// Every second element.
+template <int N, int first>
+struct PickStrided {
+  static constexpr int at(int i) { return 2 * i + first; }
+};
+
+// Blocks of B elements: the even ones of a, then those of b in the places of the odd ones; and the
+// other way round.
+template <int N, int B>
+struct PickLow {
+  static constexpr int at(int i) { return (i & B) ? N + i - B : i; }
+};
+template <int N, int B>
+struct PickHigh {
+  static constexpr int at(int i) { return (i & B) ? N + i : i + B; }
+};
+
+// Interleaving inside 128 bits, in elements of E floats: what unpcklps and its kin do.
+template <int N, int L, int E, int high>
+struct PickUnpack {
+  static constexpr int at(int i) {
+    return (i / L) * L + high * (L / 2) + ((i % L) / (2 * E)) * E + i % E + ((i / E) & 1) * N;
+  }
+};
+
+// Transposes N vectors of N elements.
+template <class S, int N>
+MMSTN_INLINE void transpose(Vec<S, N> (&r)[N]) {
+  using V = Vec<S, N>;
+  constexpr int L = 16 / sizeof(S);  // elements in 128 bits
+  V t[N];
+  for (int i = 0; i < N; i += 2) {
+    t[i] = shuffle<PickUnpack<N, L, 1, 0>>(r[i], r[i + 1]);
+    t[i + 1] = shuffle<PickUnpack<N, L, 1, 1>>(r[i], r[i + 1]);
+  }
+  if (L == 4) {
+    for (int i = 0; i < N; i += 4) {
+      r[i] = shuffle<PickUnpack<N, 4, 2, 0>>(t[i], t[i + 2]);
+      r[i + 1] = shuffle<PickUnpack<N, 4, 2, 1>>(t[i], t[i + 2]);
+      r[i + 2] = shuffle<PickUnpack<N, 4, 2, 0>>(t[i + 1], t[i + 3]);
+      r[i + 3] = shuffle<PickUnpack<N, 4, 2, 1>>(t[i + 1], t[i + 3]);
+    }
+  } else {
+    for (int i = 0; i < N; ++i) r[i] = t[i];
+  }
+  // Now blocks of 128 bits are left to be transposed.
+  if (N == 4 * L) {
+    constexpr int B = N == 4 * L ? 2 * L : 1;
+    for (int i = 0; i < N / 2; ++i) {
+      const V a = r[i], b = r[i + N / 2];
+      r[i] = shuffle<PickLow<N, B>>(a, b);
+      r[i + N / 2] = shuffle<PickHigh<N, B>>(a, b);
+    }
+  }
+  if (N >= 2 * L) {
+    constexpr int B = N >= 2 * L ? L : 1;
+    for (int h = 0; h < N; h += 2 * L)
+      for (int i = h; i < h + L; ++i) {
+        const V a = r[i], b = r[i + L];
+        r[i] = shuffle<PickLow<N, B>>(a, b);
+        r[i + L] = shuffle<PickHigh<N, B>>(a, b);
+      }
+  }
+}
+
+// The sum of each of N vectors of N elements.
+template <class S, int N, int B>
+struct SumEach {
+  static MMSTN_INLINE Vec<S, N> run(Vec<S, N>* r) {
+    for (int i = 0; i < B; ++i)
+      r[i] = shuffle<PickLow<N, B>>(r[i], r[i + B]) + shuffle<PickHigh<N, B>>(r[i], r[i + B]);
+    return SumEach<S, N, B / 2>::run(r);
+  }
+};
+template <class S, int N>
+struct SumEach<S, N, 0> {
+  static MMSTN_INLINE Vec<S, N> run(Vec<S, N>* r) { return r[0]; }
+};
+template <class S, int N>
+MMSTN_INLINE Vec<S, N> sum_each(Vec<S, N> (&r)[N]) {
+  return SumEach<S, N, N / 2>::run(r);
+}
+
+}  // namespace MMSTN_ARCH
+}  // namespace mmstn

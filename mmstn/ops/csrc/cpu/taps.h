@@ -1,0 +1,177 @@
+// Which pixels a chunk of points reads, and with what weights.
+#pragma once
+
+#include "points.h"
+
+namespace mmstn {
+namespace MMSTN_ARCH {
+
+// The map in scratch memory has a border of zeros two pixels wide, so that nothing outside needs a
+// test. The right border of a row is the left border of the next one.
+struct Padded {
+  int64_t height, width, pitch;
+  explicit MMSTN_INLINE Padded(const Problem& p)
+      : height(p.height), width(p.width), pitch(p.width + 2) {}
+  MMSTN_INLINE int64_t offset(int64_t y, int64_t x) const { return (y + 2) * pitch + x + 2; }
+  MMSTN_INLINE int64_t pixels() const { return (height + 4) * pitch + 2; }
+};
+
+// The part of the map that points touch: [y0, y1) x [x0, x1).
+struct Region {
+  int64_t y0, y1, x0, x1;
+  MMSTN_INLINE int64_t area() const { return y1 > y0 && x1 > x0 ? (y1 - y0) * (x1 - x0) : 0; }
+};
+
+template <class S>
+struct BilinearTaps {
+  Line<int32_t> iy, ix, offset;  // the upper left pixel, and where it is in the padded map
+  Line<S> ty, tx;                // how far the point is from it
+  Line<S> w00, w01, w10, w11;
+  Line<S> slope_y, slope_x;      // d(place)/dy, d(place)/dx
+};
+
+template <int padding, class S, int L>
+MMSTN_INLINE void bilinear_taps_(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& taps) {
+  using V = Vec<S, L>;
+  using Index = Vec<int32_t, L>;
+  const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+  const int32_t pitch = int32_t(problem.width + 2);
+  for (int q = 0; q < chunk.count; q += L) {
+    const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
+    V slope_x, slope_y;
+    V x = place<padding>(px, ax, &slope_x), y = place<padding>(py, ay, &slope_y);
+    if (padding != kZeros) {  // points that are not finite: out into the zeros
+      const auto counts = finite(px) & finite(py);
+      x = select(counts, x, splat<V>(-2));
+      y = select(counts, y, splat<V>(-2));
+      slope_x = select(counts, slope_x, V{});
+      slope_y = select(counts, slope_y, V{});
+    }
+    const V fx = Kernel<kBilinear>::base(x), fy = Kernel<kBilinear>::base(y);
+    V wx[2], wy[2];
+    Kernel<kBilinear>::weights(x - fx, wx);
+    Kernel<kBilinear>::weights(y - fy, wy);
+    const Index ix = __builtin_convertvector(fx, Index), iy = __builtin_convertvector(fy, Index);
+    store(taps.ix + q, ix);
+    store(taps.iy + q, iy);
+    store(taps.offset + q, (iy + 2) * pitch + ix + 2);
+    store(taps.tx + q, wx[1]);
+    store(taps.ty + q, wy[1]);
+    store(taps.w00 + q, wy[0] * wx[0]);
+    store(taps.w01 + q, wy[0] * wx[1]);
+    store(taps.w10 + q, wy[1] * wx[0]);
+    store(taps.w11 + q, wy[1] * wx[1]);
+    store(taps.slope_x + q, slope_x);
+    store(taps.slope_y + q, slope_y);
+  }
+}
+
+// Any other kernel: T columns and T rows for every point.
+template <class S, int T>
+struct KernelTaps {
+  Line<int32_t> column[T], row[T];
+  Line<S> wx[T], wy[T], dx[T], dy[T];
+};
+
+template <int padding, int mode, class S, int L>
+MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
+                               KernelTaps<S, Kernel<mode>::taps>& taps) {
+  using V = Vec<S, L>;
+  using Index = Vec<int32_t, L>;
+  using K = Kernel<mode>;
+  const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+  for (int q = 0; q < chunk.count; q += L) {
+    V x = load<V>(chunk.x + q), y = load<V>(chunk.y + q);
+    const auto counts = finite(x) & finite(y);
+    // As far out as can matter: whole numbers beyond do not fit an index.
+    x = clip(select(counts, x, V{}), splat<V>(ax.offset - ax.farthest - 4),
+             splat<V>(ax.offset + ax.farthest + 4));
+    y = clip(select(counts, y, V{}), splat<V>(ay.offset - ay.farthest - 4),
+             splat<V>(ay.offset + ay.farthest + 4));
+    const V fx = K::base(x), fy = K::base(y);
+    V wx[K::taps], wy[K::taps], dx[K::taps], dy[K::taps];
+    K::weights(x - fx, wx);
+    K::weights(y - fy, wy);
+    K::slopes(x - fx, dx);
+    K::slopes(y - fy, dy);
+    for (int t = 0; t < K::taps; ++t) {
+      const V column = select(counts, pad_index<padding>(fx + S(K::first + t), ax),
+                              splat<V>(ax.size));
+      const V row = select(counts, pad_index<padding>(fy + S(K::first + t), ay), splat<V>(ay.size));
+      store(taps.column[t] + q, __builtin_convertvector(column, Index));
+      store(taps.row[t] + q, __builtin_convertvector(row, Index));
+      store(taps.wx[t] + q, wx[t]);
+      store(taps.wy[t] + q, wy[t]);
+      store(taps.dx[t] + q, dx[t]);
+      store(taps.dy[t] + q, dy[t]);
+    }
+  }
+}
+
+template <class S, int L>
+static void make_taps(const Problem& p, Chunk<S>& chunk, BilinearTaps<S>& taps) {
+  if (p.padding == kZeros)
+    bilinear_taps_<kZeros, S, L>(p, chunk, taps);
+  else if (p.padding == kBorder)
+    bilinear_taps_<kBorder, S, L>(p, chunk, taps);
+  else
+    bilinear_taps_<kReflection, S, L>(p, chunk, taps);
+}
+
+template <int mode, class S, int L>
+static void make_taps(const Problem& p, Chunk<S>& chunk, KernelTaps<S, Kernel<mode>::taps>& taps) {
+  if (p.padding == kZeros)
+    kernel_taps_<kZeros, mode, S, L>(p, chunk, taps);
+  else if (p.padding == kBorder)
+    kernel_taps_<kBorder, mode, S, L>(p, chunk, taps);
+  else
+    kernel_taps_<kReflection, mode, S, L>(p, chunk, taps);
+}
+
+template <int mode, class S>
+struct TapsOf {
+  using type = KernelTaps<S, Kernel<mode>::taps>;
+};
+template <class S>
+struct TapsOf<kBilinear, S> {
+  using type = BilinearTaps<S>;
+};
+template <int mode, class S, int L>
+MMSTN_INLINE void taps_of(const Problem& p, Chunk<S>& chunk, typename TapsOf<mode, S>::type& taps) {
+  if constexpr (mode == kBilinear)
+    make_taps<S, L>(p, chunk, taps);
+  else
+    make_taps<mode, S, L>(p, chunk, taps);
+}
+
+// Widens `region` by what the chunk touches.
+template <class S>
+static void widen(Region& region, const BilinearTaps<S>& taps, int count) {
+  const int32_t* iy = taps.iy.v;
+  const int32_t* ix = taps.ix.v;
+  int32_t y0 = iy[0], y1 = iy[0], x0 = ix[0], x1 = ix[0];
+  for (int q = 1; q < count; ++q) {
+    y0 = iy[q] < y0 ? iy[q] : y0;
+    y1 = iy[q] > y1 ? iy[q] : y1;
+    x0 = ix[q] < x0 ? ix[q] : x0;
+    x1 = ix[q] > x1 ? ix[q] : x1;
+  }
+  region.y0 = y0 < region.y0 ? y0 : region.y0;
+  region.y1 = y1 + 2 > region.y1 ? y1 + 2 : region.y1;
+  region.x0 = x0 < region.x0 ? x0 : region.x0;
+  region.x1 = x1 + 2 > region.x1 ? x1 + 2 : region.x1;
+}
+template <class S, int T>
+static void widen(Region& region, const KernelTaps<S, T>& taps, int count) {
+  for (int t = 0; t < T; ++t)
+    for (int q = 0; q < count; ++q) {
+      const int32_t y = taps.row[t].v[q], x = taps.column[t].v[q];
+      region.y0 = y < region.y0 ? y : region.y0;
+      region.y1 = y + 1 > region.y1 ? y + 1 : region.y1;
+      region.x0 = x < region.x0 ? x : region.x0;
+      region.x1 = x + 1 > region.x1 ? x + 1 : region.x1;
+    }
+}
+
+}  // namespace MMSTN_ARCH
+}  // namespace mmstn

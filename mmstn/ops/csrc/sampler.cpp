@@ -1,0 +1,177 @@
+// Registers mmstn::sample and mmstn::sample_backward with PyTorch: checks, dispatch to the device in
+// mmcv's way, autograd.
+#include "sampler.h"
+
+#include <torch/extension.h>
+
+#include "cpu/isa.h"
+#include "pytorch_cpp_helper.hpp"
+#include "pytorch_device_registry.hpp"
+
+namespace mmstn {
+
+at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+                             int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
+                             at::ScalarType dtype) {
+  return DISPATCH_DEVICE_IMPL(mmstn_sample_impl, input, map, out_height, out_width, mode, padding,
+                              align_corners, dtype);
+}
+
+std::tuple<at::Tensor, at::Tensor> mmstn_sample_backward_impl(
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_map) {
+  return DISPATCH_DEVICE_IMPL(mmstn_sample_backward_impl, gradient, input, map, mode, padding,
+                              align_corners, wants_input, wants_map);
+}
+
+namespace {
+
+void check(const at::Tensor& input, const at::Tensor& map, int64_t mode, int64_t padding) {
+  TORCH_CHECK_VALUE(input.dim() == 4, "input must be (N, C, H, W), got ", input.sizes());
+  const bool matrices =
+      map.dim() == 4 && (map.size(2) == 2 || map.size(2) == 3) && map.size(3) == 3;
+  TORCH_CHECK_VALUE(matrices || (map.dim() == 5 && map.size(4) == 2),
+                    "map must be (N, K, 2 or 3, 3) or (N, K, H', W', 2), got ", map.sizes());
+  TORCH_CHECK_VALUE(map.size(0) == input.size(0), "map must have the batch size ", input.size(0),
+                    " of input, got ", map.size(0));
+  TORCH_CHECK_VALUE(map.scalar_type() == at::kFloat || map.scalar_type() == at::kDouble,
+                    "map must be float32 or float64, got ", map.scalar_type());
+  TORCH_CHECK_VALUE(input.scalar_type() != at::kDouble || map.scalar_type() == at::kDouble,
+                    "map must be float64 as input is, got ", map.scalar_type());
+  TORCH_CHECK_VALUE(input.size(2) > 0 && input.size(3) > 0, "input must have pixels, got ",
+                    input.sizes());
+  TORCH_CHECK_VALUE((input.size(2) + 4) * (input.size(3) + 2) + 2 <= INT32_MAX,
+                    "a map of ", input.sizes(), " has more pixels than a kernel can count");
+  TORCH_CHECK_VALUE(mode >= 0 && mode <= 2, "mode must be 0, 1 or 2, got ", mode);
+  TORCH_CHECK_VALUE(padding >= 0 && padding <= 2, "padding must be 0, 1 or 2, got ", padding);
+}
+
+at::Tensor sample(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+                  int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
+                  at::ScalarType dtype) {
+  check(input, map, mode, padding);
+  TORCH_CHECK_VALUE(!is_grid(map) || (map.size(2) == out_height && map.size(3) == out_width),
+                    "the grid is ", map.sizes(), ", not of ", out_height, " x ", out_width);
+  return mmstn_sample_impl(input, map, out_height, out_width, mode, padding, align_corners, dtype);
+}
+
+std::tuple<at::Tensor, at::Tensor> sample_backward(
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_map) {
+  check(input, map, mode, padding);
+  TORCH_CHECK_VALUE(gradient.dim() == 5 && gradient.size(0) == input.size(0) &&
+                        gradient.size(1) == map.size(1) && gradient.size(2) == input.size(1),
+                    "gradient must be (N, K, C, H', W'), got ", gradient.sizes());
+  return mmstn_sample_backward_impl(gradient, input, map, mode, padding, align_corners,
+                                    wants_input, wants_map);
+}
+
+using SampleOp = at::Tensor(const at::Tensor&, const at::Tensor&, c10::SymInt, c10::SymInt, int64_t,
+                            int64_t, bool, at::ScalarType);
+using BackwardOp = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const at::Tensor&,
+                                                      const at::Tensor&, int64_t, int64_t, bool,
+                                                      bool, bool);
+
+at::Tensor call_sample(const at::Tensor& input, const at::Tensor& map, c10::SymInt out_height,
+                       c10::SymInt out_width, int64_t mode, int64_t padding, bool align_corners,
+                       at::ScalarType dtype) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mmstn::sample", "")
+                             .typed<SampleOp>();
+  return op.call(input, map, std::move(out_height), std::move(out_width), mode, padding,
+                 align_corners, dtype);
+}
+
+std::tuple<at::Tensor, at::Tensor> call_backward(const at::Tensor& gradient,
+                                                 const at::Tensor& input, const at::Tensor& map,
+                                                 int64_t mode, int64_t padding, bool align_corners,
+                                                 bool wants_input, bool wants_map) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("mmstn::sample_backward", "")
+                             .typed<BackwardOp>();
+  return op.call(gradient, input, map, mode, padding, align_corners, wants_input, wants_map);
+}
+
+class Sample : public torch::autograd::Function<Sample> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input,
+                            const at::Tensor& map, c10::SymInt out_height, c10::SymInt out_width,
+                            int64_t mode, int64_t padding, bool align_corners,
+                            at::ScalarType dtype) {
+    at::AutoDispatchBelowADInplaceOrView below;
+    context->save_for_backward({input, map});
+    context->saved_data["mode"] = mode;
+    context->saved_data["padding"] = padding;
+    context->saved_data["align_corners"] = align_corners;
+    return call_sample(input, map, std::move(out_height), std::move(out_width), mode, padding,
+                       align_corners, dtype);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const bool wants_input = context->needs_input_grad(0);
+    const bool wants_map = context->needs_input_grad(1);
+    const auto run = [&] {
+      return call_backward(gradients[0], saved[0], saved[1], context->saved_data["mode"].toInt(),
+                           context->saved_data["padding"].toInt(),
+                           context->saved_data["align_corners"].toBool(), wants_input, wants_map);
+    };
+    std::tuple<at::Tensor, at::Tensor> result;
+    if (at::GradMode::is_enabled()) {
+      result = run();  // to be differentiated once more: its own autograd is registered in Python
+    } else {
+      at::AutoDispatchBelowADInplaceOrView below;
+      result = run();
+    }
+    torch::autograd::variable_list all(8);
+    if (wants_input) all[0] = std::get<0>(result);
+    if (wants_map) all[1] = std::get<1>(result);
+    return all;
+  }
+};
+
+at::Tensor sample_autograd(const at::Tensor& input, const at::Tensor& map, c10::SymInt out_height,
+                           c10::SymInt out_width, int64_t mode, int64_t padding, bool align_corners,
+                           at::ScalarType dtype) {
+  return Sample::apply(input, map, std::move(out_height), std::move(out_width), mode, padding,
+                       align_corners, dtype);
+}
+
+}  // namespace
+
+TORCH_LIBRARY(mmstn, m) {
+  m.def(
+      "sample(Tensor input, Tensor map, SymInt out_height, SymInt out_width, int mode, "
+      "int padding, bool align_corners, ScalarType dtype) -> Tensor");
+  m.def(
+      "sample_backward(Tensor gradient, Tensor input, Tensor map, int mode, int padding, "
+      "bool align_corners, bool wants_input, bool wants_map) -> (Tensor, Tensor)");
+}
+
+TORCH_LIBRARY_IMPL(mmstn, CPU, m) {
+  m.impl("sample", TORCH_FN(sample));
+  m.impl("sample_backward", TORCH_FN(sample_backward));
+}
+
+TORCH_LIBRARY_IMPL(mmstn, CUDA, m) {
+  m.impl("sample", TORCH_FN(sample));
+  m.impl("sample_backward", TORCH_FN(sample_backward));
+}
+
+TORCH_LIBRARY_IMPL(mmstn, Autograd, m) { m.impl("sample", TORCH_FN(sample_autograd)); }
+
+}  // namespace mmstn
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  m.doc() = "The compiled sampler of mmstn; importing it registers torch.ops.mmstn.";
+  m.attr("torch_version") = TORCH_VERSION;
+  m.attr("compiler") = __VERSION__;
+#ifdef MMSTN_WITH_CUDA
+  m.attr("cuda_version") = MMSTN_WITH_CUDA;
+#else
+  m.attr("cuda_version") = 0;
+#endif
+  m.def("cpu_path", &mmstn::cpu_path, "Which kernels the CPU runs: avx512, avx2 or portable.");
+  m.def("set_cpu_path", &mmstn::set_cpu_path, "Takes other kernels, for tests and benchmarks.");
+}

@@ -1,0 +1,69 @@
+// The sampler as a torch op: what every device implements.
+//
+// input is (N, C, H, W). map is what makes the points: matrices (N, K, 2 or 3, 3), or grids
+// (N, K, H', W', 2), in float32 or float64, which is the type of computation. The samples are
+// (N, K, C, H', W') in a type of the caller's choice; channels innermost in memory if they are in
+// `input`, contiguous if not.
+#pragma once
+
+#include <torch/types.h>
+
+#include <tuple>
+
+namespace mmstn {
+
+struct Sizes {
+  int64_t images, channels, height, width, transformers, out_height, out_width;
+
+  Sizes(const at::Tensor& input, const at::Tensor& map, int64_t out_height, int64_t out_width)
+      : images(input.size(0)), channels(input.size(1)), height(input.size(2)), width(input.size(3)),
+        transformers(map.size(1)), out_height(out_height), out_width(out_width) {}
+};
+
+inline bool is_grid(const at::Tensor& map) { return map.dim() == 5; }
+inline bool is_projective(const at::Tensor& map) { return map.dim() == 4 && map.size(2) == 3; }
+
+inline bool channels_innermost(const at::Tensor& input) {
+  return input.is_contiguous(at::MemoryFormat::ChannelsLast) && !input.is_contiguous();
+}
+
+// An empty tensor of samples, and one for the gradient of the input.
+inline at::Tensor empty_samples(const at::Tensor& input, const Sizes& s, at::ScalarType dtype) {
+  const auto options = input.options().dtype(dtype);
+  if (channels_innermost(input))
+    return at::empty({s.images, s.transformers, s.out_height, s.out_width, s.channels}, options)
+        .permute({0, 1, 4, 2, 3});
+  return at::empty({s.images, s.transformers, s.channels, s.out_height, s.out_width}, options);
+}
+inline at::Tensor empty_gradient(const at::Tensor& input) {
+  return at::empty(input.sizes(), input.options(),
+                   channels_innermost(input) ? at::MemoryFormat::ChannelsLast
+                                             : at::MemoryFormat::Contiguous);
+}
+
+// An image and a transformer may be repeated, but each map must be contiguous in itself.
+inline at::Tensor contiguous_maps(const at::Tensor& map) {
+  int64_t stride = 1;
+  for (int64_t d = map.dim() - 1; d >= 2; --d) {
+    if (map.size(d) != 1 && map.stride(d) != stride) return map.contiguous();
+    stride *= map.size(d);
+  }
+  return map;
+}
+
+// The same for the gradient of samples, whose rows must follow each other without a gap.
+inline at::Tensor gapless_rows(const at::Tensor& samples) {
+  return samples.size(3) == 1 || samples.stride(3) == samples.size(4) * samples.stride(4)
+             ? samples
+             : samples.contiguous();
+}
+
+// Defined for each device, see DISPATCH_DEVICE_IMPL.
+at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+                             int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
+                             at::ScalarType dtype);
+std::tuple<at::Tensor, at::Tensor> mmstn_sample_backward_impl(
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_map);
+
+}  // namespace mmstn

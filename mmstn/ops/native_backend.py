@@ -1,0 +1,86 @@
+"""The sampler as the compiled op ``torch.ops.mmstn.sample``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from . import _ext
+from .coordinates import coordinate_dtype
+from .kernels import SamplingKernel
+from .torch_backend import output_dtype
+
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+MOST_PIXELS = 2**31 - 1  # of a map with its border: the kernels count them in 32 bits
+
+
+def covers(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
+    """Whether the op can do what is asked; PyTorch does the rest.
+
+    Args:
+        input: The feature map.
+        map: The matrices or the grid.
+        mode: The sampling kernel.
+    """
+    if input.dim() != 4 or mode not in _ext.MODES:
+        return False
+    if input.dtype not in DTYPES or map.dtype not in DTYPES:
+        return False
+    device = input.device.type
+    if device != 'cpu' and not (device == 'cuda' and _ext.HAS_CUDA):
+        return False
+    if (input.shape[2] + 4) * (input.shape[3] + 2) + 2 > MOST_PIXELS:
+        return False
+    # An ONNX file must hold standard nodes, and TorchScript must find its operations elsewhere.
+    if torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
+        return False
+    return torch.compiler.is_compiling() or not _is_transformed(input, map)
+
+
+def _is_transformed(*tensors: Tensor) -> bool:
+    """Whether torch.func or forward-mode AD follows the tensors: the op knows neither."""
+    if forward_ad._current_level >= 0:
+        return True
+    return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
+
+
+def affine_grid_sample(
+    input: Tensor,
+    matrix: Tensor,
+    out_size: Sequence[int],
+    mode: str,
+    padding_mode: str,
+    align_corners: bool,
+) -> Tensor:
+    """:func:`mmstn.ops.affine_grid_sample` for what :func:`covers` says yes to, with the axis K."""
+    return _sample(input, matrix, out_size, mode, padding_mode, align_corners)
+
+
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
+) -> Tensor:
+    """:func:`mmstn.ops.grid_sample` for what :func:`covers` says yes to, with the axis K."""
+    return _sample(input, grid, grid.shape[2:4], mode, padding_mode, align_corners)
+
+
+def _sample(
+    input: Tensor,
+    map: Tensor,
+    out_size: Sequence[int],
+    mode: str,
+    padding_mode: str,
+    align_corners: bool,
+) -> Tensor:
+    return torch.ops.mmstn.sample(
+        input,
+        map.to(coordinate_dtype(input.dtype, map.dtype)),
+        out_size[0],
+        out_size[1],
+        _ext.MODES[mode],
+        _ext.PADDING_MODES[padding_mode],
+        align_corners,
+        output_dtype(input, map),
+    )

@@ -1,0 +1,318 @@
+"""The compiled op against float64 autograd of plain PyTorch operations."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmstn.ops import _ext, affine_grid_sample, grid_sample, reference_grid_sample, use_backend
+from tests.ops.sampling_cases import (
+    MODES,
+    PADDINGS,
+    SOURCES,
+    needs_op,
+    off_lattice,
+    points_of,
+    random_map,
+    truth,
+)
+
+# (C, H, W, H', W', K): prime sizes, single pixels and lines, every width of channel block, maps so
+# large beside the output that they are sampled in place.
+SHAPES = [
+    (1, 7, 5, 6, 9, 2),
+    (3, 8, 8, 17, 33, 1),
+    (5, 1, 1, 3, 4, 2),
+    (16, 13, 17, 11, 19, 2),
+    (37, 5, 9, 5, 9, 1),
+    (4, 64, 80, 3, 5, 2),
+    (20, 1, 6, 7, 3, 1),
+    (2, 6, 1, 20, 20, 1),
+    (1, 40, 50, 3, 3, 3),
+]
+OPTIONS = list(itertools.product(MODES, PADDINGS, (False, True)))
+LAYOUTS = ('contiguous', 'channels_last', 'strided')
+
+
+def laid_out(image, layout):
+    if layout == 'channels_last':
+        return image.contiguous(memory_format=torch.channels_last)
+    if layout == 'strided':  # every second pixel of a transposed map
+        wide = image.new_empty(*image.shape[:2], image.shape[3], 2 * image.shape[2])
+        wide[..., ::2] = image.transpose(2, 3)
+        return wide[..., ::2].transpose(2, 3)
+    return image
+
+
+def sample(image, map, out_size, *options):
+    if map.dim() == 5:
+        return grid_sample(image, map, *options)
+    return affine_grid_sample(image, map, out_size, *options)
+
+
+def check(shape, source, options, dtype, layout, seed=0, spread=0.4):
+    c, h, w, out_h, out_w, k = shape
+    generator = torch.Generator().manual_seed(seed)
+    out_size = (out_h, out_w)
+    map_dtype = torch.float64 if dtype == torch.float64 else torch.float32
+    map = random_map(source, 2, k, out_size, generator, spread).to(map_dtype)
+    image = torch.randn(2, c, h, w, dtype=torch.float64, generator=generator).to(dtype)
+    safe = off_lattice(map.double(), (h, w), out_size, options[2])
+    gradient = (safe * torch.randn(2, k, c, out_h, out_w, generator=generator)).to(dtype)
+    expected = truth(image, map, out_size, options, gradient)
+
+    image = laid_out(image, layout).requires_grad_()
+    map.requires_grad_()
+    with use_backend('native'):
+        samples = sample(image, map, out_size, *options)
+        assert 'mmstn' in samples.grad_fn.name()  # the op, not PyTorch
+        both = torch.autograd.grad(samples, (image, map), gradient, retain_graph=True)
+        only_image = torch.autograd.grad(
+            sample(image, map.detach(), out_size, *options), image, gradient
+        )
+        only_map = torch.autograd.grad(
+            sample(image.detach(), map, out_size, *options), map, gradient
+        )
+    assert samples.dtype == dtype
+
+    coarse = {torch.float16: 2e-3, torch.bfloat16: 1.6e-2}.get(dtype)
+    fine = 1e-10 if dtype == torch.float64 else 1e-4
+    for name, actual, wanted, tolerance in [
+        ('V', samples * safe, expected[0] * safe, coarse or fine),
+        ('dU', both[0], expected[1], coarse or fine),
+        ('dU alone', only_image[0], expected[1], coarse or fine),
+        ('dmap', both[1], expected[2], fine),
+        ('dmap alone', only_map[0], expected[2], fine),
+    ]:
+        error = (actual.double() - wanted).abs().max() / (1 + wanted.abs().max())
+        assert error < tolerance, f'{name} is off by {error:.1e}'
+
+
+@pytest.mark.parametrize('options', OPTIONS, ids=str)
+@pytest.mark.parametrize('source', SOURCES)
+def test_every_option_on_every_path(cpu_path, source, options):
+    for seed, shape in enumerate(SHAPES):
+        for dtype in (torch.float32, torch.float64):
+            check(shape, source, options, dtype, LAYOUTS[seed % 3], seed)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_every_type_and_layout(cpu_path, dtype, layout):
+    for seed, shape in enumerate(SHAPES):
+        check(shape, SOURCES[seed % 3], ('bilinear', PADDINGS[seed % 3], True), dtype, layout, seed)
+
+
+@needs_op
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), *[st.integers(1, 12) for _ in range(4)], st.integers(1, 3)),
+    source=st.sampled_from(SOURCES),
+    options=st.sampled_from(OPTIONS),
+    layout=st.sampled_from(LAYOUTS),
+    seed=st.integers(0, 1000),
+    spread=st.sampled_from([0.1, 1.0, 5.0]),
+)
+def test_any_problem(shape, source, options, layout, seed, spread):
+    check(
+        shape, source, options, torch.float64, layout, seed, spread if source == 'affine' else 0.3
+    )
+
+
+@needs_op
+@pytest.mark.parametrize('options', OPTIONS, ids=str)
+def test_the_papers_double_sum(options):
+    generator = torch.Generator().manual_seed(3)
+    image = torch.randn(2, 3, 5, 7, dtype=torch.float64, generator=generator)
+    matrix = random_map('projective', 2, 3, (4, 6), generator, spread=0.25)
+    expected = reference_grid_sample(image, points_of(matrix, (4, 6), options[2]), *options)
+    actual = affine_grid_sample(image, matrix, (4, 6), *options)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-10)
+
+
+SPECIAL = {
+    'identity': [[1, 0, 0], [0, 1, 0]],
+    'quarter turn': [[0, -1, 0], [1, 0, 0]],
+    'half turn': [[-1, 0, 0], [0, -1, 0]],
+    'flip': [[-1, 0, 0], [0, 1, 0]],
+}
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('name', SPECIAL)
+def test_turns_and_flips_are_exact(cpu_path, name, mode, align_corners):
+    image = torch.randn(2, 5, 56, 56)
+    matrix = torch.tensor(SPECIAL[name], dtype=torch.float32).expand(2, 1, 2, 3)
+    expected = {
+        'identity': image,
+        'quarter turn': image.rot90(1, (2, 3)),
+        'half turn': image.rot90(2, (2, 3)),
+        'flip': image.flip(3),
+    }[name]
+    for m in (matrix, F.pad(matrix, (0, 0, 0, 1)) + torch.eye(3) * torch.tensor([0.0, 0, 1])):
+        actual = affine_grid_sample(image, m, (56, 56), mode, align_corners=align_corners)
+        assert torch.equal(actual[:, 0], expected)
+
+
+def test_coordinates_are_exact_to_rounding(cpu_path):
+    """A ramp shows coordinates themselves: 448 pixels, within a few roundings of float64."""
+    size = 448
+    ramp = torch.arange(size, dtype=torch.float32).expand(1, 1, size, size)
+    matrix = torch.tensor([[[[0.71, -0.23, 0.05], [0.19, 0.66, -0.04]]]])
+    exact = (points_of(matrix.double(), (size, size), False)[..., 0] + 1) * size / 2 - 0.5
+    actual = affine_grid_sample(ramp, matrix, (size, size))[:, :, 0]
+    assert (actual - exact).abs().max() < 1e-4  # float32 has steps of 3e-5 at 448
+
+
+@pytest.mark.parametrize('scale', [0.05, 8.0, 1e4, 0.0])
+@pytest.mark.parametrize('channels', [1, 3, 24])
+def test_strong_zoom_far_outside_and_singular(cpu_path, scale, channels):
+    image = torch.randn(2, channels, 30, 41)
+    generator = torch.Generator().manual_seed(1)
+    matrix = random_map('affine', 2, 2, (25, 31), generator).float() * scale
+    matrix[1, 1, :, 2] += 3  # out of the map
+    # Coordinates are as large as the zoom, and so is their rounding.
+    margin, tolerance = (0.1, 0.5) if scale > 100 else (2e-3, 1e-3)
+    for padding_mode in PADDINGS:
+        options = ('bilinear', padding_mode, False)
+        safe = off_lattice(matrix.double(), (30, 41), (25, 31), False, margin)
+        actual = affine_grid_sample(image, matrix, (25, 31), *options)
+        expected = truth(image, matrix, (25, 31), options, actual)[0]
+        assert ((actual - expected) * safe).abs().max() < tolerance
+
+
+@pytest.mark.parametrize('channels', [1, 3, 20])
+@pytest.mark.parametrize('padding_mode', PADDINGS)
+@pytest.mark.parametrize('mode', MODES)
+def test_points_that_are_no_numbers_sample_nothing(cpu_path, mode, padding_mode, channels):
+    image = torch.randn(1, channels, 6, 7, requires_grad=True)
+    grid = (torch.rand(1, 1, 8, 9, 2) * 2.4 - 1.2).requires_grad_()
+    bad = torch.zeros(1, 1, 8, 9, dtype=torch.bool)
+    with torch.no_grad():
+        for at, value in (((0, 0), torch.nan), ((3, 4), torch.inf), ((7, 8), -torch.inf)):
+            grid[0, 0][at][at[0] % 2] = value
+            bad[0, 0][at] = True
+    samples = grid_sample(image, grid, mode, padding_mode)
+    assert samples.isfinite().all()
+    assert (samples.movedim(2, -1)[bad] == 0).all()
+    d_image, d_grid = torch.autograd.grad(samples.sum(), (image, grid))
+    assert d_image.isfinite().all()
+    assert d_grid.isfinite().all() and (d_grid[bad] == 0).all()
+
+
+@pytest.mark.parametrize('fill', [torch.inf, torch.nan])
+@pytest.mark.parametrize('channels', [1, 3, 20])
+@pytest.mark.parametrize('mode', MODES)
+def test_pixels_that_are_no_numbers_stay_where_they_are(cpu_path, mode, channels, fill):
+    """Points outside the map touch no pixel, and must not be told what is on its border."""
+    image = torch.full((1, channels, 9, 9), fill)
+    outside = torch.tensor([[-1.9, 0.0], [1.9, 0.3], [0.2, -2.2], [0.0, 40.0], [1e30, -1e30]])
+    grid = outside.view(1, 1, 1, 5, 2).requires_grad_()
+    samples = grid_sample(image, grid, mode)
+    assert torch.equal(samples, torch.zeros_like(samples))
+    (gradient,) = torch.autograd.grad(samples.sum(), grid)
+    assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+@pytest.mark.parametrize('padding_mode', PADDINGS)
+@pytest.mark.parametrize('value', [1e10, 1e30, 3e38, torch.inf, torch.nan])
+def test_huge_matrices_are_safe(cpu_path, padding_mode, value):
+    image = torch.randn(1, 3, 7, 8, requires_grad=True)
+    for rows in (2, 3):
+        for r, c in itertools.product(range(rows), range(3)):
+            matrix = torch.eye(3)[:rows].repeat(1, 1, 1, 1)
+            matrix[0, 0, r, c] = value
+            matrix.requires_grad_()
+            for mode in MODES:
+                samples = affine_grid_sample(image, matrix, (5, 6), mode, padding_mode)
+                gradients = torch.autograd.grad(samples.sum(), (image, matrix))
+                assert samples.isfinite().all()
+                assert gradients[0].isfinite().all()
+
+
+@pytest.mark.parametrize('source', SOURCES)
+@pytest.mark.parametrize('channels', [1, 3, 40])
+def test_threads_change_no_bit(cpu_path, source, channels):
+    before = torch.get_num_threads()
+    for n, k in ((1, 2), (3, 1)):
+        generator = torch.Generator().manual_seed(2)
+        image = torch.randn(n, channels, 90, 100, generator=generator).requires_grad_()
+        map = random_map(source, n, k, (110, 120), generator).float().requires_grad_()
+        results = []
+        try:
+            for threads in (1, 2, 3, 2):
+                torch.set_num_threads(threads)
+                samples = sample(image, map, (110, 120))
+                gradients = torch.autograd.grad(samples.square().sum(), (image, map))
+                (alone,) = torch.autograd.grad(
+                    sample(image.detach(), map, (110, 120)).square().sum(), map
+                )
+                results.append((samples, *gradients, alone))
+        finally:
+            torch.set_num_threads(before)
+        for other in results[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@needs_op
+def test_empty_batch_and_no_transformers():
+    for n, k in ((0, 2), (2, 0)):
+        image = torch.randn(n, 3, 5, 6, requires_grad=True)
+        matrix = torch.randn(n, k, 2, 3, requires_grad=True)
+        samples = affine_grid_sample(image, matrix, (4, 7))
+        assert samples.shape == (n, k, 3, 4, 7)
+        gradients = torch.autograd.grad(samples.sum(), (image, matrix))
+        assert [g.shape for g in gradients] == [image.shape, matrix.shape]
+        assert not gradients[0].any()
+    assert affine_grid_sample(torch.randn(2, 0, 5, 6), torch.randn(2, 2, 3), (4, 7)).shape[1] == 0
+
+
+@needs_op
+def test_maps_of_one_image_may_be_expanded():
+    image = torch.randn(3, 4, 9, 8)
+    grid = (torch.rand(1, 1, 6, 5, 2) * 2 - 1).expand(3, 2, -1, -1, -1)
+    expected = F.grid_sample(image, grid[:, 0].contiguous(), align_corners=False)
+    for k in range(2):
+        torch.testing.assert_close(grid_sample(image, grid)[:, k], expected)
+
+
+@needs_op
+def test_gradients_of_any_layout():
+    image = torch.randn(2, 3, 9, 8, requires_grad=True)
+    matrix = random_map('affine', 2, 2, (5, 6), torch.Generator().manual_seed(4)).float()
+    matrix.requires_grad_()
+    samples = affine_grid_sample(image, matrix, (5, 6))
+    gradient = torch.randn(2, 2, 3, 5, 6)
+    expected = torch.autograd.grad(samples, (image, matrix), gradient, retain_graph=True)
+    turned = gradient.transpose(3, 4).contiguous().transpose(3, 4)
+    channels_last = gradient.movedim(2, -1).contiguous().movedim(-1, 2)
+    for other in (turned, channels_last):
+        actual = torch.autograd.grad(samples, (image, matrix), other, retain_graph=True)
+        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
+    ones = torch.autograd.grad(samples.sum(), (image, matrix), retain_graph=True)
+    full = torch.autograd.grad(samples, (image, matrix), torch.ones_like(samples))
+    torch.testing.assert_close(ones, full, rtol=1e-5, atol=1e-5)
+
+
+@needs_op
+def test_channels_innermost_stays_so():
+    image = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last)
+    samples = affine_grid_sample(image, torch.eye(2, 3).expand(2, 2, 3), (4, 4))
+    assert samples.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_op_says_what_it_cannot_take():
+    if _ext.MODULE is None:
+        pytest.skip(_ext.WHY_MISSING)
+    with pytest.raises(ValueError, match='batch size 2'):
+        torch.ops.mmstn.sample(
+            torch.randn(2, 3, 4, 4), torch.randn(1, 1, 2, 3), 4, 4, 1, 0, False, torch.float32
+        )
+    with pytest.raises(ValueError, match='mode'):
+        torch.ops.mmstn.sample(
+            torch.randn(1, 3, 4, 4), torch.randn(1, 1, 2, 3), 4, 4, 7, 0, False, torch.float32
+        )
