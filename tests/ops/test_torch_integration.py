@@ -1,4 +1,4 @@
-"""The sampling functions inside PyTorch's machinery: compilers, exporters, derivatives, autocast."""
+"""The sampling functions inside PyTorch: compilers, exporters, derivatives, autocast."""
 
 import pytest
 import torch
