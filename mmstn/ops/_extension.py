@@ -24,7 +24,12 @@ class CannotBuild(RuntimeError):
 
 
 def setup_arguments() -> dict[str, Any]:
-    """Arguments of ``setup`` that build the op, or none where it cannot be built."""
+    """Arguments of ``setup`` that build the op, or none where it cannot be built.
+
+    With ``MMSTN_BUILD_OP=0`` in the environment it is left out: for wheels that run anywhere.
+    """
+    if os.environ.get('MMSTN_BUILD_OP') == '0':
+        return {}
     try:
         return build_arguments()
     except CannotBuild as reason:
