@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
             lambda: write_report(experiment, args.work_dir, out),
         )
     write_report(experiment, args.work_dir, out)
-    print(f'report: {out / experiment.version}.md, .csv, .png')
+    print(f'report: {out / experiment.version}.md')
     if failed:
         print(f'failed: {"; ".join(run.name for run in failed)} (tried again at the next start)')
     return 1 if failed else 0

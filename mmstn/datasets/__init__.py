@@ -23,20 +23,20 @@ from .transforms import (
 )
 
 __all__ = [
+    'ImagesAmongOthers',
     'SVHN',
     'CropNumber',
-    'ImagesAmongOthers',
     'MNIST5k',
     'MNIST5kOneClass',
     'MultiImageDataset',
     'RandomAddend',
     'RandomClutter',
+    'RandomExtrusion',
+    'RandomPlacement',
     'RandomCropNumber',
     'CUBParts',
     'RandomCropParts',
     'RandomFlipParts',
-    'RandomExtrusion',
-    'RandomPlacement',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',

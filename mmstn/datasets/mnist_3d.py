@@ -52,8 +52,8 @@ class RandomExtrusion(RandomTransform):
             )
         corner = rng.integers(np.subtract(self.out_size, size) + 1)
         volume = np.zeros((1, *self.out_size), image.dtype)
-        place = tuple(slice(start, start + s) for start, s in zip(corner, size, strict=True))
-        volume[(0, *place)] = image
+        z, y, x = (slice(start, start + s) for start, s in zip(corner, size, strict=True))
+        volume[0, z, y, x] = image
         results['img'] = volume
         results['img_shape'] = self.out_size
         return results

@@ -79,7 +79,7 @@ def covered_shares(image: Tensor, windows: Tensor) -> np.ndarray:
 
     Args:
         image: (C, H, W), black where it is 0.
-        windows: Outlines, (K, M, 2), points (x, y) in pixels; 0 is the left or upper edge.
+        windows: Outlines, (K, M, 2): points (x, y) in pixels from the upper left corner.
 
     Returns:
         (K, C); 0 for a black channel, and for a window with a point that is not finite.

@@ -37,7 +37,7 @@ class Measured:
 
 
 def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
-    """Writes ``<version>.md``, ``<version>.csv`` and ``<version>.png``.
+    """Writes ``<version>.md`` and, of what was run, ``<version>.csv`` and ``<version>.png``.
 
     Args:
         experiment: The table.
@@ -52,7 +52,8 @@ def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
         for cell, by_seed in results.items()
         if by_seed
     }
-    _write_csv(experiment, results, folder / f'{experiment.version}.csv')
+    if measured:
+        _write_csv(experiment, results, folder / f'{experiment.version}.csv')
     _write_plot(experiment, measured, folder / f'{experiment.version}.png')
     text = _markdown(experiment, measured)
     (folder / f'{experiment.version}.md').write_text(text, encoding='utf-8')
@@ -110,9 +111,10 @@ def _markdown(experiment: Experiment, measured: Mapping[Cell, Measured]) -> str:
     lines += _twins(experiment, measured)
     if measured:
         lines += [f'![The same as a picture]({experiment.version}.png)', '']
+    csv_file = f'[{experiment.version}.csv]({experiment.version}.csv)'
+    where = f'Every number by seed, with the commands that made it: {csv_file}. All of it:'
     lines += [
-        f'Every number by seed, with the commands that made it: '
-        f'[{experiment.version}.csv]({experiment.version}.csv). All of it:',
+        where if measured else 'To run it:',
         '',
         '```bash',
         f'python tools/reproduce.py {experiment.name} --version {experiment.version}'

@@ -112,7 +112,9 @@ def run_all(
     for run in runs:
         run.check_folder()
     waiting = [run for run in runs if run.result is None]
-    free, jobs, failed = list(slots), [], []
+    free = list(slots)
+    jobs: list[Job] = []
+    failed: list[Run] = []
     threads = max(1, (os.cpu_count() or 1) // len(slots))
     report(f'{len(runs) - len(waiting)} of {len(runs)} runs are done, {len(slots)} side by side')
     last_report = time.monotonic()
@@ -180,7 +182,9 @@ def find_slots(needs: Needs, jobs: int | None = None) -> list[str | None]:
     names = names if len(names) >= len(gpus) and names[0] else [str(gpu) for gpu in gpus]
     room = [int(torch.cuda.mem_get_info(gpu)[0] / 2**30 // needs.gpu_memory) for gpu in gpus]
     # One on each GPU, then a second one on each that has room, and so on.
-    places = [names[gpu] for turn in range(max(1, *room)) for gpu in gpus if turn < room[gpu]]
+    places: list[str | None] = [
+        names[gpu] for turn in range(max(1, *room)) for gpu in gpus if turn < room[gpu]
+    ]
     if jobs is None:
         return places[:count] or [names[0]]
     return [names[turn % len(names)] for turn in range(jobs)]

@@ -32,11 +32,13 @@ class Figure:
         low: The figure.
         high: The upper end of a range, else the same.
         second_hand: Whether it is from an account of the paper rather than from its own text.
+        text: How the table writes it.
     """
 
     low: float
     high: float
     second_hand: bool = False
+    text: str = field(default='', compare=False)
 
     @classmethod
     def parse(cls, text: str | float) -> Figure:
@@ -47,7 +49,7 @@ class Figure:
                 f"a figure of the paper must be like 5.9, '5.9 [2nd]' or '75 to 93', got {text!r}"
             )
         low, high, mark = match.groups()
-        return cls(float(low), float(high or low), mark is not None)
+        return cls(float(low), float(high or low), mark is not None, str(text))
 
     @property
     def middle(self) -> float:
@@ -55,8 +57,7 @@ class Figure:
         return (self.low + self.high) / 2
 
     def __str__(self) -> str:
-        numbers = f'{self.low:g}' if self.low == self.high else f'{self.low:g} to {self.high:g}'
-        return f'{numbers} [2nd]' if self.second_hand else numbers
+        return self.text
 
 
 @dataclass(frozen=True)

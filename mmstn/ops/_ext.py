@@ -20,6 +20,12 @@ MODES = {'nearest': 0, 'bilinear': 1, 'bicubic': 2}
 PADDING_MODES = {'zeros': 0, 'border': 1, 'reflection': 2}
 
 
+# The op computes points of the identity, of flips and of quarter turns exactly: they lie on pixels.
+# Here they would be off by a rounding error, some of them in the next cell, where the derivative is
+# another one. A shift beyond that error keeps them in the op's cell.
+LATTICE_SHIFT = 1e-12
+
+
 def _load() -> tuple[ModuleType | None, str]:
     """The extension, or None and why there is none."""
     if importlib.util.find_spec('mmstn._ext') is None:
@@ -117,8 +123,12 @@ def _second_backward(ctx, to_input: Tensor | None, to_map: Tensor | None) -> tup
         gradient, input, map = leaves = [
             tensor.detach().requires_grad_() for tensor in ctx.saved_tensors
         ]
-        grid = map if map.dim() == 5 else matrix_grid(map, gradient.shape[3:], align_corners)
-        samples = torch_backend.grid_sample(input, grid, kernel, padding_mode, align_corners)
+        grid = map.double()
+        if map.dim() == 4:
+            grid = matrix_grid(grid, gradient.shape[3:], align_corners)
+        samples = torch_backend.grid_sample(
+            input.double(), grid + LATTICE_SHIFT, kernel, padding_mode, align_corners
+        )
         wanted = [(input, to_input)] * wants_input + [(map, to_map)] * wants_map
         first = torch.autograd.grad(
             samples, [x for x, _ in wanted], gradient.to(samples.dtype), create_graph=True

@@ -17,6 +17,8 @@ def coordinate_dtype(*dtypes: torch.dtype) -> torch.dtype:
 
 def autocast_enabled(device_type: str) -> bool:
     """Whether autocast is on for a type of device."""
+    if device_type == 'meta':  # has shapes only, and no autocast
+        return False
     try:
         return torch.is_autocast_enabled(device_type)
     except TypeError:  # before torch 2.4 each type of device had a function of its own

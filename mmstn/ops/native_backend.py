@@ -30,12 +30,12 @@ def covers(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
     if input.dtype not in DTYPES or map.dtype not in DTYPES:
         return False
     device = input.device.type
-    if device != 'cpu' and not (device == 'cuda' and _ext.HAS_CUDA):
-        return False
-    if (input.shape[2] + 4) * (input.shape[3] + 2) + 2 > MOST_PIXELS:
+    if device not in ('cpu', 'meta') and not (device == 'cuda' and _ext.HAS_CUDA):
         return False
     # An ONNX file must hold standard nodes, and TorchScript must find its operations elsewhere.
     if torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
+        return False
+    if (input.shape[2] + 4) * (input.shape[3] + 2) + 2 > MOST_PIXELS:
         return False
     return torch.compiler.is_compiling() or not _is_transformed(input, map)
 

@@ -54,9 +54,15 @@ def grid_sample(
 
 
 def output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:
-    """The type of ``input``; under autocast the wider of both, as ``F.grid_sample`` has it."""
+    """The type of ``input``; under autocast that of ``F.grid_sample``: the wider one of both.
+
+    On a CPU autocast runs ``F.grid_sample`` in float32 at least.
+    """
+    device = input.device.type
+    if not autocast_enabled(device):
+        return input.dtype
     wider = torch.promote_types(input.dtype, grid.dtype)
-    return wider if autocast_enabled(input.device.type) else input.dtype
+    return torch.promote_types(wider, torch.float32) if device == 'cpu' else wider
 
 
 def _sum_of_taps(

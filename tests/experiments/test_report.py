@@ -18,7 +18,7 @@ def table(tmp_path):
         name='shapes', version='short', file=tmp_path / 'experiment.yml', title='Shapes: few',
         measure='error in %', metric='accuracy/top1', complement=True, rows=rows, columns=columns,
         configs=configs, twins=dict(st='plain'),
-        paper={Cell('plain', 'a'): Figure(4, 4), Cell('st', 'a'): Figure(3, 3, True)},
+        paper={Cell('plain', 'a'): Figure.parse(4), Cell('st', 'a'): Figure.parse('3 [2nd]')},
     )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_nothing_run_yet(table, tmp_path):
     assert '**Not run yet.**' in text
     assert '| Plain | — / 4 | — / — |' in text
     assert '| With an ST | — / 3 [2nd] | — / — |' in text
-    assert not (tmp_path / 'out/short.png').exists()
+    assert sorted(file.name for file in (tmp_path / 'out').iterdir()) == ['short.md']
 
 
 def test_mean_spread_ratio_and_every_seed(table, tmp_path):

@@ -17,7 +17,7 @@ TABLE = dict(
     complement=True,
     rows=dict(plain='Plain', st='With an ST'),
     columns=dict(a='A', b='B'),
-    paper=dict(plain=dict(a=4, b='5.5 [2nd]'), st=dict(a='2 to 3')),
+    paper=dict(plain=dict(a=4.0, b='5.5 [2nd]'), st=dict(a='2 to 3')),
     twins=dict(st='plain'),
     versions=dict(
         short=dict(title='few', config='{row}_{column}.py', needs=dict(cpus=3, memory=0.5)),
@@ -53,7 +53,7 @@ def test_reads_cells_figures_and_versions(load, tmp_path):
         Cell('plain', 'b'): Figure(5.5, 5.5, second_hand=True),
         Cell('st', 'a'): Figure(2, 3),
     }
-    assert [str(figure) for figure in table.paper.values()] == ['4', '5.5 [2nd]', '2 to 3']
+    assert [str(figure) for figure in table.paper.values()] == ['4.0', '5.5 [2nd]', '2 to 3']
     assert list(load(version='long').configs) == [Cell('plain', 'a')]
 
 

@@ -170,5 +170,7 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
         return '', None
     else:
         truth, guess = (int(label) for label in labels)
-        names = [str(classes[i] if classes else i) for i in (truth, guess)]
+        # A model may know more classes than the data set names: a picture must not end a run.
+        named = range(len(classes or ()))
+        names = [str(classes[i] if i in named else i) for i in (truth, guess)]
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)

@@ -12,6 +12,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from mmstn.models import SpatialTransformer
+from mmstn.models.loc_nets.base import ThetaRegression
 from mmstn.visualization.windows import outlines_in_pixels, window_outlines
 
 
@@ -24,36 +25,34 @@ class WindowsHook(Hook):
     They are in pixels of the network's input, where 0 is its left or upper edge.
 
     Args:
-        transformer: Name of the transformer in the model, which must read the image itself; None
-            for the model's first one.
+        transformer: Name of the transformer in the model, which must read the image itself.
 
     Raises:
         ValueError: When a run starts, if the model has no such transformer.
     """
 
-    def __init__(self, transformer: str | None = None) -> None:
+    def __init__(self, transformer: str = 'backbone.transformer') -> None:
         self.name = transformer
         self._handles: list[Any] = []
 
     def before_val(self, runner: Runner) -> None:
         """Starts to listen."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found = {n: m for n, m in model.named_modules() if isinstance(m, SpatialTransformer)}
-        name = next(iter(found), None) if self.name is None else self.name
-        if name not in found:
+        transformer = dict(model.named_modules()).get(self.name)
+        if not isinstance(transformer, SpatialTransformer):
+            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
             raise ValueError(
-                f'transformer must name a spatial transformer of the model ({list(found)}), '
+                f'transformer must name a spatial transformer of the model ({names}), '
                 f'got {self.name!r}'
             )
-        transformer = found[name]
-        calls: list[tuple[Tensor, torch.Size]] = []
+        thetas: list[Tensor] = []
 
         def keep(loc_net: nn.Module, args: tuple, theta: Tensor) -> None:
-            calls[:] = [(theta.detach(), args[0].shape[2:])]
+            thetas[:] = [theta.detach()]
 
         def attach(_: nn.Module, args: tuple, output: Any) -> None:
             if isinstance(output, list):  # predictions: other modes give tensors or losses
-                self._attach(transformer, *calls.pop(), output)
+                self._attach(transformer, thetas.pop(), output)
 
         self._handles = [
             transformer.loc_net.register_forward_hook(keep),
@@ -70,16 +69,18 @@ class WindowsHook(Hook):
     after_test = after_val
 
     @staticmethod
-    def _attach(
-        transformer: SpatialTransformer, theta: Tensor, size: tuple[int, int], samples: list
-    ) -> None:
-        start = transformer.loc_net.regression.start
-        start = start.view(-1, transformer.grid_generator.num_params)
+    def _attach(transformer: SpatialTransformer, theta: Tensor, samples: list) -> None:
+        # One regression for all transformers, or one for each.
+        parts = transformer.loc_net.modules()
+        starts = [part.start for part in parts if isinstance(part, ThetaRegression)]
+        start = torch.cat(starts).view(-1, transformer.grid_generator.num_params)
         theta = theta.view(len(theta), *start.shape)
         windows, start_windows = (
             window_outlines(transformer.grid_generator, x) for x in (theta, start)
         )
         for sample, window in zip(samples, windows, strict=True):
             for name, outlines in dict(windows=window, start_windows=start_windows).items():
-                pixels = outlines_in_pixels(outlines, size, transformer.align_corners)
+                pixels = outlines_in_pixels(
+                    outlines, sample.img_shape[:2], transformer.align_corners
+                )
                 sample.set_field(torch.from_numpy(pixels + 0.5), name)

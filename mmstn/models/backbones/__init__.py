@@ -8,10 +8,10 @@ from .stn_backbone import STNBackbone
 from .svhn import SVHNCNN
 
 __all__ = [
+    'DepthProjection',
     'MNISTCNN',
     'MNISTFC',
     'SVHNCNN',
-    'DepthProjection',
     'InceptionV2',
     'InceptionV3Features',
     'STNBackbone',

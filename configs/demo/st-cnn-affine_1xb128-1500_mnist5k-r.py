@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/mnist/st-cnn_28.py',
     '../_base_/datasets/mnist5k_r.py',
-    '../_base_/schedules/mnist5k_bs128_2k.py',
+    '../_base_/schedules/mnist5k_bs128_1500.py',
     '../_base_/default_runtime.py',
 ]
 

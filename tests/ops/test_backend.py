@@ -1,0 +1,152 @@
+"""The choice of who samples, the missing op, and the command that builds it."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import mmstn
+from mmstn.ops import (
+    _ext,
+    _extension,
+    affine_grid_sample,
+    backend,
+    build,
+    get_backend,
+    info,
+    set_backend,
+    use_backend,
+)
+from tests.ops.sampling_cases import needs_op
+
+MATRIX = torch.eye(2, 3)[None]
+
+
+def test_choice_is_kept_and_put_back():
+    assert get_backend() == 'auto'
+    with pytest.raises(KeyError), use_backend('torch'):
+        assert get_backend() == 'torch'
+        raise KeyError
+    assert get_backend() == 'auto'
+    set_backend('torch')
+    set_backend('auto')
+
+
+@pytest.mark.parametrize('name', ['cuda', None, 1])
+def test_unknown_backend(name):
+    with pytest.raises(ValueError, match='one of'):
+        set_backend(name)
+    assert get_backend() == 'auto'
+
+
+def test_mmcv_says_why_not():
+    with pytest.raises(RuntimeError, match='nobody has measured'):
+        set_backend('mmcv')
+
+
+@needs_op
+def test_auto_takes_the_op_and_torch_does_not():
+    image = torch.randn(1, 2, 4, 4, requires_grad=True)
+    assert 'mmstn' in _door(image).name()
+    with use_backend('torch'):
+        assert 'mmstn' not in _door(image).name()
+
+
+def _door(image):
+    return affine_grid_sample(image, MATRIX[:, None], (4, 4)).grad_fn
+
+
+def test_what_samples_is_said_once(caplog):
+    backend._announced = False
+    with caplog.at_level('INFO', logger='mmstn'):
+        for _ in range(2):
+            affine_grid_sample(torch.randn(1, 2, 4, 4), MATRIX, (4, 4))
+    assert len(caplog.records) == 1
+    assert 'samples with' in caplog.text
+
+
+def test_info():
+    lines = info()
+    assert lines['PyTorch'] == torch.__version__
+    if _ext.MODULE is None:
+        assert _ext.HOW_TO_BUILD in lines['mmstn compiled op']
+    else:
+        assert Path(lines['mmstn compiled op']).is_file()
+        assert lines['mmstn op CPU path'] in ('avx512', 'avx2', 'portable')
+
+
+HIDDEN = """
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name == 'mmstn._ext' else find(name, *a)
+"""
+BROKEN = """
+import importlib.machinery, sys
+
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'mmstn._ext':
+            return importlib.machinery.ModuleSpec(name, self)
+    def create_module(self, spec):
+        raise ImportError('undefined symbol: _ZN2at')
+    def exec_module(self, module):
+        pass
+
+sys.meta_path.insert(0, Broken())
+"""
+
+
+@pytest.mark.parametrize('start', [HIDDEN, BROKEN], ids=['hidden', 'broken'])
+def test_without_the_op_everything_works(start, tmp_path):
+    """With the extension hidden, or there but not loading, the sampling tests pass all the same."""
+    (tmp_path / 'sitecustomize.py').write_text(start)
+    root = Path(mmstn.__file__).parents[1]
+    environment = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{root}'}
+    check = (
+        'import mmstn.ops as ops\n'
+        'assert ops._ext.MODULE is None\n'
+        'try: ops.set_backend("native")\n'
+        'except RuntimeError as error: assert "mmstn.ops.build" in str(error), error\n'
+        'else: raise AssertionError\n'
+        'import pytest, sys\n'
+        'sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider",'
+        ' "tests/ops/test_sampling.py", "tests/ops/test_torch_integration.py",'
+        ' "-k", "not compiles and not onnx"]))'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', check], env=environment, cwd=root, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+
+
+def test_build_says_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    monkeypatch.setattr(sys, 'argv', ['build'])
+    assert build.main() == 1
+    assert "no C++ compiler 'no-such-compiler'" in capsys.readouterr().err
+    assert _extension.setup_arguments() == {}
+    assert 'without its compiled op' in capsys.readouterr().err
+
+
+def test_build_needs_mmcvs_headers(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(_extension.CannotBuild, match="mmcv's C"):
+        _extension._mmcv_headers()
+
+
+def test_failed_build_leaves_the_old_op(monkeypatch, capsys, tmp_path):
+    arguments = build.build_arguments(cuda=False)
+    source = tmp_path / 'broken.cpp'
+    source.write_text('#error "does not compile"\n')
+    arguments['ext_modules'][0].sources[:] = [str(source)]
+    monkeypatch.setattr(build, 'build_arguments', lambda cuda: arguments)
+    monkeypatch.setattr(build, '_cache', lambda: tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['build'])
+    files = {path: path.stat().st_mtime_ns for path in build.PACKAGE.glob('_ext*')}
+    assert build.main() == 1
+    assert 'was not built' in capsys.readouterr().err
+    assert files == {path: path.stat().st_mtime_ns for path in build.PACKAGE.glob('_ext*')}
