@@ -9,10 +9,10 @@ from .version import __version__
 
 check_dependencies()  # before anything that imports mmengine, so that its message comes first
 
-from . import datasets, models, ops  # noqa: E402
+from . import datasets, evaluation, models, ops  # noqa: E402
 from .engine import hooks  # noqa: E402, F401
 from .engine.checkpoint_loading import allow_runner_checkpoints  # noqa: E402
 
 allow_runner_checkpoints()
 
-__all__ = ['__version__', 'datasets', 'models', 'ops']
+__all__ = ['__version__', 'datasets', 'evaluation', 'models', 'ops']

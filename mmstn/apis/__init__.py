@@ -1,5 +1,6 @@
 """Inference in three lines."""
 
+from .number_inferencer import NumberInferencer
 from .st_inferencer import STInferencer
 
-__all__ = ['STInferencer']
+__all__ = ['NumberInferencer', 'STInferencer']

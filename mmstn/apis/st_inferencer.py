@@ -111,10 +111,8 @@ class STInferencer(ImageClassificationInferencer):
                 for record in prediction.transformers
                 if record.transformer.grid_generator.ndim == 2
             ]
-            label = int(prediction.pred_label)
-            title = str(self.classes[label] if self.classes else label)
-            title += f' ({float(prediction.pred_score.max()):.2f})'
-            pictures.append(draw_sheet([SheetSample(records, title)], style, tile_size=tile_size))
+            sample = SheetSample(records, self.title(prediction))
+            pictures.append(draw_sheet([sample], style, tile_size=tile_size))
             name = Path(image).stem if isinstance(image, str) else str(i)
             if show_dir:
                 mkdir_or_exist(show_dir)
@@ -122,6 +120,12 @@ class STInferencer(ImageClassificationInferencer):
             if show:
                 self.visualizer.show(pictures[-1], name, wait_time)
         return pictures
+
+    def title(self, prediction: DataSample) -> str:
+        """What is written on a picture: the class and its probability."""
+        label = int(prediction.pred_label)
+        name = self.classes[label] if self.classes else label
+        return f'{name} ({float(prediction.pred_score.max()):.2f})'
 
     def postprocess(
         self,

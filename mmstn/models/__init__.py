@@ -1,7 +1,11 @@
 """Registered modules; all of them work as plain modules too."""
 
+from .activation_encoder import ActivationEncoder  # noqa: F401
 from .backbones import *  # noqa: F403
+from .colocalizer import STNCoLocalizer  # noqa: F401
 from .grid_generators import *  # noqa: F403
+from .heads import *  # noqa: F403
 from .loc_nets import *  # noqa: F403
+from .losses import *  # noqa: F403
 from .necks import *  # noqa: F403
 from .spatial_transformer import SpatialTransformer  # noqa: F401

@@ -3,9 +3,9 @@
 from .affine_grid_sample import affine_grid_sample
 from .backend import get_backend, set_backend, use_backend
 from .coordinates import coordinate_dtype, regular_axis
+from .environment import info
 from .grid_sample import grid_sample
 from .grids import matrix_grid, regular_grid
-from .environment import info
 from .kernels import SamplingKernel
 from .reference import reference_grid_sample
 
@@ -13,7 +13,9 @@ __all__ = [
     'SamplingKernel',
     'affine_grid_sample',
     'coordinate_dtype',
+    'get_backend',
     'grid_sample',
+    'info',
     'matrix_grid',
     'reference_grid_sample',
     'regular_axis',

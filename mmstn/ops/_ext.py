@@ -51,9 +51,7 @@ HAS_CUDA = MODULE is not None and MODULE.cuda_version != 0
 
 
 def _channels_innermost(input: Tensor) -> bool:
-    return (
-        input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
-    )
+    return input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
 
 
 def _fake_sample(

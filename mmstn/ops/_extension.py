@@ -24,7 +24,12 @@ class CannotBuild(RuntimeError):
 
 
 def setup_arguments() -> dict[str, Any]:
-    """Arguments of ``setup`` that build the op, or none where it cannot be built."""
+    """Arguments of ``setup`` that build the op, or none where it cannot be built.
+
+    With ``MMSTN_BUILD_OP=0`` in the environment it is left out: for wheels that run anywhere.
+    """
+    if os.environ.get('MMSTN_BUILD_OP') == '0':
+        return {}
     try:
         return build_arguments()
     except CannotBuild as reason:
@@ -77,7 +82,8 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
         arguments['nvcc'] += [word for flag in extra for word in ('-Xcompiler', flag)]
     extension = kind(
         name=NAME,
-        sources=[str(source) for source in sources],
+        # Relative to where the build runs: setuptools refuses absolute paths.
+        sources=[os.path.relpath(source) for source in sources],
         include_dirs=include_dirs,
         define_macros=macros,
         extra_compile_args=arguments,

@@ -93,7 +93,9 @@ def grid_sample(
 def _is_native(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
     if _chosen == 'auto' and not _announced and not _tracing():
         _announce()
-    return _chosen != 'torch' and _ext.MODULE is not None and native_backend.covers(input, map, mode)
+    return (
+        _chosen != 'torch' and _ext.MODULE is not None and native_backend.covers(input, map, mode)
+    )
 
 
 def _tracing() -> bool:
@@ -108,6 +110,4 @@ def _announce() -> None:
         _logger.info('mmstn samples with PyTorch. %s', _ext.WHY_MISSING)
     else:
         devices = 'CPU and CUDA' if _ext.HAS_CUDA else 'CPU only'
-        _logger.info(
-            'mmstn samples with its compiled op (%s, %s)', devices, _ext.MODULE.cpu_path()
-        )
+        _logger.info('mmstn samples with its compiled op (%s, %s)', devices, _ext.MODULE.cpu_path())

@@ -25,4 +25,3 @@ def info() -> dict[str, str]:
         'mmstn op compiler': module.compiler,
         'mmstn op CPU path': module.cpu_path(),
     }
-

@@ -41,7 +41,7 @@ def covers(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
 
 
 def _is_transformed(*tensors: Tensor) -> bool:
-    """Whether torch.func or forward-mode differentiation follows the tensors: the op knows neither."""
+    """Whether torch.func or forward-mode AD follows the tensors: the op knows neither."""
     if forward_ad._current_level >= 0:
         return True
     return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)

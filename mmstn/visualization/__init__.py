@@ -1,6 +1,8 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
+from .animation import save_animation
 from .images import ImageStyle, map_to_image
+from .number_visualizer import NumberVisualizer
 from .recording import TransformerRecord, record_transformers
 from .sheet import SheetSample, draw_input, draw_sheet
 from .windows import COLORS, draw_windows, window_outlines
@@ -8,6 +10,7 @@ from .windows import COLORS, draw_windows, window_outlines
 __all__ = [
     'COLORS',
     'ImageStyle',
+    'NumberVisualizer',
     'SheetSample',
     'TransformerRecord',
     'draw_input',
@@ -15,5 +18,6 @@ __all__ = [
     'draw_windows',
     'map_to_image',
     'record_transformers',
+    'save_animation',
     'window_outlines',
 ]

@@ -10,8 +10,17 @@ import pytest
 import torch
 
 import mmstn
-from mmstn.ops import _ext, affine_grid_sample, backend, get_backend, info, set_backend, use_backend
-from mmstn.ops import _extension, build
+from mmstn.ops import (
+    _ext,
+    _extension,
+    affine_grid_sample,
+    backend,
+    build,
+    get_backend,
+    info,
+    set_backend,
+    use_backend,
+)
 from tests.ops.sampling_cases import needs_op
 
 MATRIX = torch.eye(2, 3)[None]

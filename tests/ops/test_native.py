@@ -109,9 +109,7 @@ def test_every_type_and_layout(cpu_path, dtype, layout):
 @needs_op
 @settings(max_examples=60, deadline=None)
 @given(
-    shape=st.tuples(
-        st.integers(1, 40), *[st.integers(1, 12) for _ in range(4)], st.integers(1, 3)
-    ),
+    shape=st.tuples(st.integers(1, 40), *[st.integers(1, 12) for _ in range(4)], st.integers(1, 3)),
     source=st.sampled_from(SOURCES),
     options=st.sampled_from(OPTIONS),
     layout=st.sampled_from(LAYOUTS),
@@ -119,7 +117,9 @@ def test_every_type_and_layout(cpu_path, dtype, layout):
     spread=st.sampled_from([0.1, 1.0, 5.0]),
 )
 def test_any_problem(shape, source, options, layout, seed, spread):
-    check(shape, source, options, torch.float64, layout, seed, spread if source == 'affine' else 0.3)
+    check(
+        shape, source, options, torch.float64, layout, seed, spread if source == 'affine' else 0.3
+    )
 
 
 @needs_op

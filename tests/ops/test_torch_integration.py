@@ -1,4 +1,4 @@
-"""The sampling functions inside PyTorch's machinery: compilers, exporters, derivatives, autocast."""
+"""The sampling functions inside PyTorch: compilers, exporters, derivatives, autocast."""
 
 import pytest
 import torch
@@ -73,9 +73,7 @@ def test_compiles_into_one_graph(backend, dynamic):
 def test_torch_export_keeps_the_op():
     image, map = (tensor.detach() for tensor in problem())
     batch = torch.export.Dim('batch')
-    program = torch.export.export(
-        Warp(), (image, map), dynamic_shapes=({0: batch}, {0: batch})
-    )
+    program = torch.export.export(Warp(), (image, map), dynamic_shapes=({0: batch}, {0: batch}))
     assert any('mmstn.sample' in str(node.target) for node in program.graph.nodes)
     image, map = (tensor.detach() for tensor in problem(n=5))
     torch.testing.assert_close(program.module()(image, map), warp(image, map))

@@ -4,9 +4,9 @@ _base_ = './mnist_rts.py'
 train_dataloader = dict(
     batch_size=128,
     num_workers=2,
-    dataset=dict(_delete_=True, type='MNIST5k', split='train', pipeline={{_base_.train_pipeline}}),
+    dataset=dict(_delete_=True, type='MNIST5k', split='train', pipeline=_base_.train_pipeline),
 )
 val_dataloader = dict(
-    dataset=dict(_delete_=True, type='MNIST5k', split='test', pipeline={{_base_.test_pipeline}})
+    dataset=dict(_delete_=True, type='MNIST5k', split='test', pipeline=_base_.test_pipeline)
 )
 test_dataloader = val_dataloader

@@ -19,7 +19,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='MultiImageDataset',
-        dataset={{_base_.train_dataloader.dataset}},
+        dataset=_base_.train_dataloader.dataset,
         pipeline=train_pipeline,
     )
 )
@@ -27,7 +27,7 @@ val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='MultiImageDataset',
-        dataset={{_base_.val_dataloader.dataset}},
+        dataset=_base_.val_dataloader.dataset,
         pipeline=test_pipeline,
     )
 )

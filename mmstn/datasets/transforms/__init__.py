@@ -1,6 +1,8 @@
-"""Distortions of the paper's MNIST experiments, built on the model's own grid generators."""
+"""Distortions of MNIST, windows around house numbers, parts of birds that follow the image."""
 
 from .clutter import RandomClutter
+from .crop_number import CropNumber, RandomCropNumber
+from .parts import RandomCropParts, RandomFlipParts
 from .projective import RandomProjective
 from .randomness import RandomTransform
 from .similarity import RandomRotation, RandomSimilarity
@@ -9,7 +11,11 @@ from .translation import RandomTranslation
 from .warp import RandomWarp
 
 __all__ = [
+    'CropNumber',
     'RandomClutter',
+    'RandomCropNumber',
+    'RandomCropParts',
+    'RandomFlipParts',
     'RandomProjective',
     'RandomRotation',
     'RandomSimilarity',

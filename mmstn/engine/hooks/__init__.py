@@ -1,5 +1,6 @@
 """Hooks for mmengine's Runner."""
 
 from .st_visualization_hook import STVisualizationHook
+from .windows_hook import WindowsHook
 
-__all__ = ['STVisualizationHook']
+__all__ = ['STVisualizationHook', 'WindowsHook']

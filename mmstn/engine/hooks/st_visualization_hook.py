@@ -13,6 +13,7 @@ from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from mmstn.evaluation.number_string import number_string
 from mmstn.visualization import ImageStyle, SheetSample, draw_sheet, record_transformers
 
 
@@ -128,19 +129,22 @@ class STVisualizationHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws the sheet."""
-        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
-        step = runner.epoch if by_epoch else runner.iter
-        self._end(runner, 'val', f'{"epoch" if by_epoch else "iteration"} {step}', step)
+        self._end(runner, 'val')
 
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draws the sheet."""
-        self._end(runner, 'test', 'test', runner.iter)
+        self._end(runner, 'test')
 
-    def _end(self, runner: Runner, mode: str, title: str, step: int) -> None:
-        if self._samples:
-            style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
-            sheet = draw_sheet(self._samples, style, title, **self.draw_options)
-            runner.visualizer.add_image(f'{mode}_transformers', sheet, step)
+    def _end(self, runner: Runner, mode: str) -> None:
+        if not self._samples:
+            return
+        # Not `runner.train_loop`, which would build a loop that a mere test has no use for.
+        by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
+        step = runner.epoch if by_epoch else runner.iter
+        title = mode + (f', {"epoch" if by_epoch else "iteration"} {step}' if step else '')
+        style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
+        sheet = draw_sheet(self._samples, style, title, **self.draw_options)
+        runner.visualizer.add_image(f'{mode}_transformers', sheet, step)
         self._samples = []
 
 
@@ -160,8 +164,13 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
         The text and whether the prediction is right.
     """
     labels = [output.get(key) for key in ('gt_label', 'pred_label')]
-    if any(label is None or label.numel() != 1 for label in labels):
+    if 'pred_number' in output and labels[0] is not None:  # from NumberHead
+        truth, guess = names = [number_string(labels[0]), output.pred_number]
+    elif any(label is None or label.numel() != 1 for label in labels):
         return '', None
-    truth, guess = (int(label) for label in labels)
-    names = [str(classes[i] if classes else i) for i in (truth, guess)]
+    else:
+        truth, guess = (int(label) for label in labels)
+        # A model may know more classes than the data set names: a picture must not end a run.
+        named = range(len(classes or ()))
+        names = [str(classes[i] if i in named else i) for i in (truth, guess)]
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)

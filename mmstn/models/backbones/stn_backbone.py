@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..loc_nets import BackboneLocNet
 from ..spatial_transformer import SpatialTransformer, build_transformer
 from .fusion import FUSIONS, fuse
 
@@ -24,7 +25,7 @@ class STNBackbone(BaseModule):
     keep their names.
 
     A checkpoint of the plain backbone (``backbone.layer1...`` of an mmpretrain classifier) loads
-    into every stream as it is.
+    into every stream as it is, and into a localisation net that is made of the same backbone.
 
     Args:
         backbone: Config of a registered backbone.
@@ -129,11 +130,26 @@ class STNBackbone(BaseModule):
     def _from_plain_checkpoint(self, state_dict: dict, prefix: str, *args) -> None:
         """Gives every stream the tensors of a plain backbone, which know no streams."""
         own = tuple(f'{prefix}{name}.' for name in self._modules)
-        plain = [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]
-        for key in plain:
-            tensor = state_dict.pop(key)
-            for index in range(len(self.streams)):
-                state_dict.setdefault(f'{prefix}streams.{index}.{key[len(prefix) :]}', tensor)
+        plain = {
+            key[len(prefix) :]: state_dict.pop(key)
+            for key in list(state_dict)
+            if key.startswith(prefix) and not key.startswith(own)
+        }
+        targets = {f'streams.{index}': plain for index in range(len(self.streams))}
+        targets['transformer.loc_net.backbone'] = _own_names(self.transformer, plain)
+        for target, names in targets.items():
+            for name in names:
+                state_dict.setdefault(f'{prefix}{target}.{name}', plain[name])
+
+
+def _own_names(transformer: SpatialTransformer | None, plain: dict[str, Tensor]) -> list[str]:
+    """What the localisation net takes of ``plain``: all it has, if it is made of that backbone."""
+    loc_net = getattr(transformer, 'loc_net', None)
+    if not isinstance(loc_net, BackboneLocNet):
+        return []
+    own = loc_net.backbone.state_dict()
+    fits = all(name in plain and plain[name].shape == own[name].shape for name in own)
+    return list(own) if fits else []
 
 
 def _insert(backbone: nn.Module, insert: dict[str, dict | SpatialTransformer]) -> ModuleDict:

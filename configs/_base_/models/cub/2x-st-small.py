@@ -1,0 +1,30 @@
+# 2x-st-inception-v2.py with the small ResNet, on 128 px.
+_base_ = './small.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='STNBackbone',
+        backbone=_base_.model.backbone,
+        transformer=dict(
+            num_transformers=2,
+            grid_generator=dict(type='AttentionGridGenerator', scale=0.5),
+            out_size=(64, 64),
+            init='tile',
+            loc_net=dict(
+                type='BackboneLocNet',
+                backbone=_base_.model.backbone,
+                in_size=128,
+                downsample=2,
+                reduction_channels=32,
+                fc_channels=(64,),
+            ),
+        ),
+        streams='separate',
+    ),
+    head=dict(in_channels=2 * 128),
+)
+
+val_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization', per_part=False)]
+test_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization')]
+custom_hooks = [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=6)]

@@ -1,0 +1,36 @@
+# Co-localisation (appendix A.2 of the paper). The encoder is the network of
+# mnist_coloc/encoder_1xb128-3k_mnist5k.py; train that first.
+encoder_checkpoint = 'work_dirs/encoder_1xb128-3k_mnist5k/iter_3000.pth'
+
+model = dict(
+    type='STNCoLocalizer',
+    data_preprocessor=dict(mean=[0], std=[255]),
+    transformer=dict(
+        loc_net=dict(
+            type='ConvLocNet',
+            in_channels=1,
+            in_size=84,
+            downsample=1,
+            channels=(8,),
+            kernel_sizes=9,
+            strides=4,
+            pool_sizes=2,
+            fc_channels=(8, 8),
+        ),
+        grid_generator=dict(type='AttentionGridGenerator'),
+        out_size=(28, 28),
+    ),
+    encoder=dict(
+        type='ActivationEncoder',
+        classifier=dict(
+            type='ImageClassifier',
+            backbone=dict(type='MNISTCNN', in_size=28, channels=(64, 128), kernel_sizes=(9, 7)),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=4 * 128),
+            init_cfg=dict(type='Pretrained', checkpoint=encoder_checkpoint),
+        ),
+        # Three activation layers, as in the paper, which does not say which.
+        layers=('backbone.layers.2', 'backbone.layers.5', 'head.fc'),
+    ),
+    loss=dict(type='TripletHingeLoss', margin=1.0),
+    random_scale=28 / 84,
+)

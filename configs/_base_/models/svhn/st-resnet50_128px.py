@@ -1,0 +1,6 @@
+_base_ = './st-resnet18_128px.py'
+
+model = dict(
+    backbone=dict(insert=dict(layer2=dict(loc_net=dict(in_channels=256))), backbone=dict(depth=50)),
+    head=dict(in_channels=2048),
+)

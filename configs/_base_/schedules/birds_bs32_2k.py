@@ -1,0 +1,18 @@
+# For networks that start from scratch. Then the localisation net cannot wait as long as in the
+# paper, where it starts from ImageNet: a tenth of the rate.
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4),
+    paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=0.1)}),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = dict(type='CosineAnnealingLR', T_max=2000, by_epoch=False)
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=500)
+val_cfg = dict()
+test_cfg = dict()
+
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=50),
+    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=1),
+)
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,4 @@
+# The whole image, scaled to 224 px, is a third view.
+_base_ = './2x-st-resnet50_8xb8_cub-448.py'
+
+model = dict(backbone=dict(with_global=True), head=dict(in_channels=3 * 2048))

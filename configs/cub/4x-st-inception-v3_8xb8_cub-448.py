@@ -1,0 +1,6 @@
+_base_ = './2x-st-inception-v3_8xb8_cub-448.py'
+
+model = dict(
+    backbone=dict(transformer=dict(num_transformers=4)),
+    head=dict(in_channels=4 * 2048),
+)

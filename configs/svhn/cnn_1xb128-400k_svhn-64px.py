@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/svhn/cnn_64px.py',
+    '../_base_/datasets/svhn_64px.py',
+    '../_base_/schedules/svhn_bs128_400k.py',
+    '../_base_/number_runtime.py',
+]

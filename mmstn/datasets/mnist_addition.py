@@ -1,0 +1,52 @@
+"""MNIST addition: two digits, one label (appendix A.1 of the paper)."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmpretrain.registry import TRANSFORMS
+
+from .transforms.randomness import RandomTransform
+
+
+@TRANSFORMS.register_module()
+class RandomAddend(RandomTransform):
+    """Puts another digit of the dataset into a channel of its own, and the sum into the label.
+
+    The other one is drawn at random, so that the digits are independent; both come with the
+    dataset's own distortions. The dataset must be wrapped in
+    :class:`~mmstn.datasets.MultiImageDataset`, which hands out the others.
+
+    Adds a last channel to ``results['img']``, (H, W) -> (H, W, 2), and sets
+    ``results['gt_label']``.
+
+    Args:
+        seed: See :class:`~mmstn.datasets.RandomTransform`.
+
+    Raises:
+        KeyError: In use, if the dataset is not wrapped.
+        ValueError: In use, if the dataset holds one image only, or images of several sizes.
+    """
+
+    def apply(self, results: dict, rng: np.random.Generator) -> dict:
+        """Adds a digit."""
+        if 'dataset' not in results:
+            raise KeyError(
+                "RandomAddend needs results['dataset'] to take the other digit from: wrap the "
+                "dataset in dict(type='MultiImageDataset', dataset=..., pipeline=...)"
+            )
+        dataset = results['dataset']
+        if len(dataset) < 2:
+            raise ValueError(f'dataset must hold another image, got {len(dataset)} in all')
+        index = int(rng.integers(len(dataset) - 1))
+        other = dataset[index + (index >= results['sample_idx'])]
+        if other['img'].shape[:2] != results['img'].shape[:2]:
+            raise ValueError(
+                f'images must be of one size to be channels of one, got '
+                f'{results["img"].shape[:2]} and {other["img"].shape[:2]}'
+            )
+        results['img'] = np.dstack([results['img'], other['img']])
+        results['gt_label'] = int(results['gt_label']) + int(other['gt_label'])
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(seed={self.seed})'

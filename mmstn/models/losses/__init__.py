@@ -1,0 +1,5 @@
+"""Losses."""
+
+from .triplet_hinge_loss import TripletHingeLoss
+
+__all__ = ['TripletHingeLoss']

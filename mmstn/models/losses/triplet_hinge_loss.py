@@ -1,0 +1,68 @@
+"""The loss of co-localisation without labels."""
+
+from __future__ import annotations
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class TripletHingeLoss(nn.Module):
+    """Crops shall be alike, and unlike random crops (appendix A.2 of the paper).
+
+    The sum over all pairs n != m of max(0, |e_n - e_m|^2 - |e_n - e_n^rand|^2 + margin), where e_n
+    describes what was found in image n and e_n^rand a random crop of it.
+
+    Args:
+        margin: alpha, by how much closer what was found must be.
+        reduction: ``'mean'`` over the pairs, so that the learning rate does not depend on how many
+            images there are, or ``'sum'``, the paper's.
+        loss_weight: A factor.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown or ``margin`` negative.
+    """
+
+    def __init__(
+        self, margin: float = 1.0, reduction: str = 'mean', loss_weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        if reduction not in ('mean', 'sum'):
+            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
+        if not margin >= 0:
+            raise ValueError(f'margin must be a number >= 0, got {margin!r}')
+        self.margin = margin
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+
+    def forward(self, found: Tensor, random: Tensor) -> Tensor:
+        """The loss of one batch.
+
+        Args:
+            found: Descriptions of what was found, (N, F), N >= 2.
+            random: Descriptions of random crops of the same images, (N, F).
+
+        Returns:
+            A number, in float32 at least.
+
+        Raises:
+            ValueError: If the shapes differ or there is no pair.
+        """
+        if found.dim() != 2 or found.shape != random.shape or len(found) < 2:
+            raise ValueError(
+                f'found and random must be (N, F) with N >= 2, got shapes {tuple(found.shape)} '
+                f'and {tuple(random.shape)}'
+            )
+        with torch.autocast(found.device.type, enabled=False):  # differences of large numbers
+            if found.dtype in (torch.float16, torch.bfloat16):
+                found, random = found.float(), random.float()
+            squares = found.square().sum(dim=1)
+            products = found @ found.T
+            between = (squares[:, None] + squares - 2 * products).clamp(min=0)  # (N, N)
+            to_random = (found - random).square().sum(dim=1)  # (N,)
+            hinge = (between - to_random[:, None] + self.margin).clamp(min=0)
+            pairs = ~torch.eye(len(found), dtype=torch.bool, device=found.device)
+            losses = hinge[pairs]
+            loss = losses.mean() if self.reduction == 'mean' else losses.sum()
+        return self.loss_weight * loss

@@ -1,0 +1,36 @@
+"""Sheets one after the other: how transformers learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+
+def save_animation(
+    pictures: Sequence[str | Path], out_file: str | Path, seconds: float = 0.5
+) -> None:
+    """Writes pictures as an animated GIF that runs for ever and rests on the last one.
+
+    Args:
+        pictures: Files in the order to show them. Where they differ in size they stand on the same
+            lower left corner.
+        out_file: The GIF to write.
+        seconds: How long to show each; the last one four times as long.
+
+    Raises:
+        ValueError: If there are no pictures.
+    """
+    if not pictures:
+        raise ValueError('pictures must name at least one file, got none')
+    images = [Image.open(picture).convert('RGB') for picture in pictures]
+    size = tuple(max(image.size[axis] for image in images) for axis in range(2))
+    frames = []
+    for image in images:
+        frame = Image.new('RGB', size, 'white')
+        frame.paste(image, (0, size[1] - image.size[1]))
+        frames.append(frame.quantize(64, dither=Image.Dither.NONE))
+    milliseconds = [round(1000 * seconds)] * len(frames)
+    milliseconds[-1] *= 4
+    frames[0].save(out_file, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)

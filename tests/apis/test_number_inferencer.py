@@ -1,0 +1,79 @@
+"""Numbers as text: in the inferencer and in pictures."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import VISUALIZERS
+from mmpretrain.structures import DataSample
+from torch.nn import functional as F
+
+import mmstn  # noqa: F401, registers
+from mmstn.apis import NumberInferencer
+from mmstn.engine.hooks.st_visualization_hook import _verdict
+from mmstn.evaluation import number_string
+from mmstn.visualization import NumberVisualizer
+
+CONFIG = 'configs/svhn/st-cnn-multi-small_1xb64-2k_svhn-like-64px.py'
+
+
+@pytest.fixture
+def inferencer(request):
+    inferencer = NumberInferencer(Config.fromfile(request.config.rootpath / CONFIG), device='cpu')
+    fc = inferencer.model.head.fc
+    with torch.no_grad():  # it says 1937 whatever it sees
+        fc.weight.zero_()
+        fc.bias.copy_(8 * F.one_hot(torch.tensor([1, 9, 3, 7, 10]), 11).float().flatten())
+    return inferencer
+
+
+def test_inferencer_reads_numbers(inferencer, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / 'house.png'), image)
+    results = inferencer([str(tmp_path / 'house.png'), image], show_dir=str(tmp_path / 'out'))
+    one = torch.tensor([8.0] + 10 * [0.0]).softmax(0)[0].item()
+    for result in results:
+        assert result['pred_number'] == '1937'
+        assert result['pred_score'] == pytest.approx(one**5, rel=1e-5)
+        assert result['pred_label'].tolist() == [1, 9, 3, 7, 10]
+        assert result['pred_scores'].shape == (5, 11)
+        assert len(result['transformers']) == 4 and result['picture'].ndim == 3
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['1.png', 'house.png']
+    assert inferencer(image, return_datasamples=True)[0].pred_number == '1937'
+
+
+def written(visualizer):
+    """The text on the picture."""
+    return visualizer.ax_save.texts[-1].get_text()
+
+
+def test_pictures_show_numbers(tmp_path):
+    visualizer = VISUALIZERS.build(dict(type='NumberVisualizer', name='numbers'))
+    assert isinstance(visualizer, NumberVisualizer)
+    visualizer.dataset_meta = dict(classes=tuple('0123456789') + ('none',))
+    sample = DataSample().set_gt_label([1, 9, 10, 10, 10]).set_pred_label([1, 4, 10, 10, 10])
+    sample.set_field('14', 'pred_number')
+    sample.set_field(0.731, 'pred_number_score')
+    image = np.zeros((40, 60, 3), dtype=np.uint8)
+    out_file = str(tmp_path / 'a.png')
+    picture = visualizer.visualize_cls(image, sample, resize=200, out_file=out_file)
+    assert written(visualizer) == 'Ground truth: 19\nPrediction: 14, 0.73'
+    assert picture.shape == (200, 300, 3) and picture.any()
+    np.testing.assert_array_equal(cv2.imread(out_file)[..., ::-1], picture)
+    visualizer.visualize_cls(image, sample, draw_gt=False, draw_score=False, out_file=out_file)
+    assert written(visualizer) == 'Prediction: 14'
+
+
+@pytest.mark.parametrize(
+    'pred, text, right',
+    [
+        ([1, 9, 10, 10, 10], '19', True),
+        ([1, 4, 10, 10, 10], '19\ntaken for 14', False),
+        ([1, 10, 9, 10, 10], '19\ntaken for 1_9', False),
+    ],
+)
+def test_titles_while_training(pred, text, right):
+    sample = DataSample().set_gt_label([1, 9, 10, 10, 10]).set_pred_label(pred)
+    sample.set_field(number_string(pred), 'pred_number')
+    assert _verdict(sample, None) == (text, right)
