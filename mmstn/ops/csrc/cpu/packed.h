@@ -48,17 +48,59 @@ MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels)
     }
 }
 
+// Walks through the pixels of a padded map, row after row.
+template <class S, int W>
+struct Walk {
+  S* at;
+  int64_t x, width;
+  Walk(S* scratch, const Padded& padded, int64_t first)
+      : at(scratch + padded.offset(first / padded.width, first % padded.width) * W),
+        x(first % padded.width), width(padded.width) {}
+  MMSTN_INLINE S* next() {
+    S* here = at;
+    at += W;
+    if (++x == width) {  // on to the next row
+      x = 0;
+      at += 2 * W;
+    }
+    return here;
+  }
+};
+
+// Whether the rows of a map follow each other without a gap, and all of it is wanted: tiles may then
+// run across rows, and only the last one can be a partial one.
+MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded, const Region& region) {
+  return view.h == padded.width * view.w && region.area() == padded.height * padded.width;
+}
+
 // Copies a region of the map into scratch.
 template <class S, int W, int L>
 static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
                  const Block& block, const Region& region) {
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
+  const bool fours = W == 4 && sizeof(S) == 4 && L > 4 && view.dtype == dtype_of<S>() &&
+                     view.w == 1 && region.x1 - region.x0 >= L;
+  if (!fours && one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {  // overlaps the tile before
+        first = end - W;
+        walk = Walk<S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      read_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+      for (int q = 0; q < W; ++q)
+        if (q < pixels) store(walk.next(), r[q]);
+    }
+    return;
+  }
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
     S* to = scratch + padded.offset(y, 0) * W;
     if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
-      if (view.dtype == dtype_of<S>() && view.w == 1 && region.x1 - region.x0 >= L) {
+      if (fours) {
         for (int64_t x = region.x0; x < region.x1; x += L) {
           if (x + L > region.x1) x = region.x1 - L;
           pack_four<S, L>(to + x * W, (const S*)view.data + line + x, view.c, int(block.count));
@@ -87,6 +129,20 @@ static void unpack(const S* scratch, const Padded& padded, const MapView& view, 
                    const Block& block, const Region& region) {
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
+  if (one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<const S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {
+        first = end - W;
+        walk = Walk<const S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      for (int q = 0; q < W; ++q) r[q] = q < pixels ? load<Vec<S, W>>(walk.next()) : Vec<S, W>{};
+      write_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+    }
+    return;
+  }
   for (int64_t y = 0; y < padded.height; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
     const bool touched = y >= region.y0 && y < region.y1;
@@ -200,14 +256,18 @@ static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scrat
   }
   for (; first + W <= count; first += W)
     sample_tile<true, S, W>(taps, first, W, scratch, pitch * W, out, tile);
-  if (first < count)
-    sample_tile<false, S, W>(taps, first, count - first, scratch, pitch * W, out, tile);
+  if (first == count) return;
+  if (count >= W)  // the last tile overlaps the one before
+    sample_tile<true, S, W>(taps, count - W, W, scratch, pitch * W, out, tile);
+  else
+    sample_tile<false, S, W>(taps, 0, count, scratch, pitch * W, out, tile);
 }
 
-// The gradient of a tile: adds to the map's in `d_scratch`, and to (gx, gy).
+// The gradient of a tile: adds to the map's in `d_scratch`, and writes (gx, gy). The first `skip`
+// pixels were added before.
 template <bool whole, class S, int W, bool to_input, bool to_map, bool pairs>
-MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int pixels,
-                                const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
+MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int skip,
+                                int pixels, const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
                                 const Tile& tile) {
   using V = Vec<S, W>;
   V g[W];
@@ -215,7 +275,7 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
   if (to_input) {
     for (int o = 0; o < W; ++o) {
       const int q = apart<W>(o);
-      if (!whole && q >= pixels) continue;
+      if (!whole && (q < skip || q >= pixels)) continue;
       S* d = d_scratch + int64_t(taps.offset.v[first + q]) * W;
       store(d, load<V>(d) + g[q] * taps.w00.v[first + q]);
       store(d + W, load<V>(d + W) + g[q] * taps.w01.v[first + q]);
@@ -251,11 +311,13 @@ static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const 
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   int first = 0;
   for (; first + W <= chunk.count; first += W)
-    gradient_tile<true, S, W, to_input, to_map, pairs>(taps, chunk, first, W, scratch, d_scratch,
-                                                pitch * W, gradient, tile);
-  if (first < chunk.count)
-    gradient_tile<false, S, W, to_input, to_map, pairs>(taps, chunk, first, chunk.count - first, scratch,
-                                                 d_scratch, pitch * W, gradient, tile);
+    gradient_tile<true, S, W, to_input, to_map, pairs>(taps, chunk, first, 0, W, scratch, d_scratch,
+                                                       pitch * W, gradient, tile);
+  if (first == chunk.count) return;
+  const int last = chunk.count >= W ? chunk.count - W : 0;  // overlaps the tile before
+  gradient_tile<false, S, W, to_input, to_map, pairs>(taps, chunk, last, first - last,
+                                                      chunk.count - last, scratch, d_scratch,
+                                                      pitch * W, gradient, tile);
 }
 
 // The same for kernels of T x T taps.

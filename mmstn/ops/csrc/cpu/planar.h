@@ -50,6 +50,7 @@ struct BorderedCells {
     load_pairs<L>(plane, offset, v00, v01);
     load_pairs<L>(plane + pitch, offset, v10, v11);
   }
+  MMSTN_INLINE void prefetch(const S*) const {}
   // Where each point's cell is in a plane of gradients, border included.
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>&, int, int q) const { return offset[q]; }
 };
@@ -89,6 +90,13 @@ struct MapCells {
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>& taps, int first, int q) const {
     return int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
   }
+  // Points far apart in a large map wait for memory: asked for early, many lines come at once.
+  MMSTN_INLINE void prefetch(const S* plane) const {
+    for (int q = 0; q < L; ++q) {
+      __builtin_prefetch(plane + above[q]);
+      __builtin_prefetch(plane + below[q]);
+    }
+  }
   MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
     load_pairs<L>(plane, above, v00, v01);
     load_pairs<L>(plane, below, v10, v11);
@@ -118,6 +126,8 @@ struct MapCells {
     *right = r;
   }
 };
+
+constexpr int kAhead = 2;  // channels
 
 // One row between a tensor and scratch.
 template <class S, int L>
@@ -161,6 +171,7 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
                           const S* planes, int64_t pitch, void* out, const Tile& tile) {
   using V = Vec<S, L>;
   for (int first = 0; first < count; first += L) {
+    if (first + L > count && count >= L) first = count - L;  // overlaps the ones before
     const Cells cells(taps, first, p, pitch);
     const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
@@ -169,6 +180,7 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
     const int channels = Cells::single ? 1 : tile.channels;  // known: no addresses to keep
     for (int c = 0; c < channels; ++c) {
       V v00, v01, v10, v11;
+      cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
       cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
       const V v = v00 * w00 + v01 * w01 + (v10 * w10 + v11 * w11);
       void* to = at(out, tile.dtype, first * tile.pixel + c * tile.channel);
@@ -192,6 +204,7 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
   using V = Vec<S, L>;
   const int32_t width = int32_t(p.width), height = int32_t(p.height);
   for (int first = 0; first < chunk.count; first += L) {
+    if (!to_input && first + L > chunk.count && chunk.count >= L) first = chunk.count - L;
     const Cells cells(taps, first, p, pitch);
     const int pixels = chunk.count - first < L ? chunk.count - first : L;
     const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
@@ -212,6 +225,7 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
       }
       if (to_map) {
         V v00, v01, v10, v11;
+        cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
         cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
         gx += g * ((v01 - v00) * (1 - ty) + (v11 - v10) * ty);
         gy += g * ((v10 - v00) * (1 - tx) + (v11 - v01) * tx);

@@ -100,15 +100,47 @@ class Runner {
     return region.area() > (to_input_ ? 10 : 5) * count;
   }
 
+  // The corners of an affine map say what it touches, to a pixel more on every side than any kernel
+  // reads; false where they say nothing.
+  bool corners(const Task& task, Region* region) const {
+    if (p_.source != Source::kAffine || p_.padding == kReflection) return false;
+    const double sizes[2] = {double(p_.width), double(p_.height)};
+    double low[2] = {sizes[0] + 4, sizes[1] + 4}, high[2] = {-4, -4};
+    for (int64_t at = task.begin; at < task.end;) {
+      const int64_t k = at / points_, begin = k * points_;
+      const int64_t end = begin + points_ < task.end ? begin + points_ : task.end;
+      const PixelMap<double> map = Transformer<S, L>(p_, task.n, k).map;
+      const int64_t rows[2] = {(at - begin) / p_.out_width, (end - 1 - begin) / p_.out_width};
+      for (int corner = 0; corner < 4; ++corner) {
+        const double i = double(rows[corner / 2]) - 0.5 * double(p_.out_height - 1);
+        const double j = (corner % 2 ? 0.5 : -0.5) * double(p_.out_width - 1);
+        const double point[2] = {map.x[0] * j + map.x[1] * i + map.x[2] + map.offset_x,
+                                 map.y[0] * j + map.y[1] * i + map.y[2] + map.offset_y};
+        for (int a = 0; a < 2; ++a) {
+          if (!finite(point[a])) return false;
+          const double edge = p_.padding == kBorder ? 0 : 4;
+          const double held = clip(point[a], -edge, sizes[a] - 1 + edge);
+          low[a] = held < low[a] ? held : low[a];
+          high[a] = held > high[a] ? held : high[a];
+        }
+      }
+      at = end;
+    }
+    *region = {int64_t(low[1]) - 3, int64_t(high[1]) + 4, int64_t(low[0]) - 3, int64_t(high[0]) + 4};
+    return true;
+  }
+
   template <int mode>
   Region touched(const Task& task) {
     Region region{p_.height, 0, p_.width, 0};
-    typename TapsOf<mode, S>::type taps;
-    for_chunks(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
-      t.points(chunk_, first, count, false);
-      taps_of<mode, S, L>(p_, chunk_, taps);
-      widen(region, taps, count);
-    });
+    if (!corners(task, &region)) {
+      typename TapsOf<mode, S>::type taps;
+      for_chunks(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
+        t.points(chunk_, first, count, false);
+        taps_of<mode, S, L>(p_, chunk_, taps);
+        widen(region, taps, count);
+      });
+    }
     if (region.y0 < 0) region.y0 = 0;
     if (region.x0 < 0) region.x0 = 0;
     if (region.y1 > p_.height) region.y1 = p_.height;
