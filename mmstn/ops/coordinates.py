@@ -38,7 +38,9 @@ def regular_axis(
     The convention is that of :func:`torch.nn.functional.affine_grid`: -1 and 1 are the centres of
     the first and the last pixel with ``align_corners=True``, and their outer edges without it.
     """
-    halves = torch.arange(1 - size, size, 2, dtype=dtype, device=device)  # of pixels, from the centre
+    halves = torch.arange(
+        1 - size, size, 2, dtype=dtype, device=device
+    )  # of pixels, from the centre
     return halves / (max(size - 1, 1) if align_corners else size)
 
 

@@ -10,30 +10,32 @@ namespace mmstn {
 namespace MMSTN_ARCH {
 
 // Pairs of neighbours base[offset[q]], base[offset[q] + 1]: one load of two numbers is faster than
-// the CPU's gather instructions.
-template <int L>
-MMSTN_INLINE void load_pairs(const float* base, const int32_t* offset, Vec<float, L>* left,
-                             Vec<float, L>* right) {
+// the CPU's gather instructions, and a list of loads makes better code than one lane after another.
+MMSTN_INLINE int64_t read_pair(const float* p) {
+  int64_t pair;
+  std::memcpy(&pair, p, 8);
+  return pair;
+}
+template <int L, int... I>
+MMSTN_INLINE void load_pairs_(const float* base, const int32_t* offset, Vec<float, L>* left,
+                              Vec<float, L>* right, std::integer_sequence<int, I...>) {
   using Pairs = Vec<int64_t, L / 2>;
-  Pairs a, b;
-  for (int q = 0; q < L / 2; ++q) {
-    int64_t pair;
-    std::memcpy(&pair, base + offset[q], 8);
-    a[q] = pair;
-    std::memcpy(&pair, base + offset[L / 2 + q], 8);
-    b[q] = pair;
-  }
+  const Pairs a = {read_pair(base + offset[I])...};
+  const Pairs b = {read_pair(base + offset[L / 2 + I])...};
   const auto fa = (Vec<float, L>)a, fb = (Vec<float, L>)b;
   *left = shuffle<PickStrided<L, 0>>(fa, fb);
   *right = shuffle<PickStrided<L, 1>>(fa, fb);
 }
-template <int L>
-MMSTN_INLINE void load_pairs(const double* base, const int32_t* offset, Vec<double, L>* left,
-                             Vec<double, L>* right) {
-  for (int q = 0; q < L; ++q) {
-    (*left)[q] = base[offset[q]];
-    (*right)[q] = base[offset[q] + 1];
-  }
+template <int L, int... I>
+MMSTN_INLINE void load_pairs_(const double* base, const int32_t* offset, Vec<double, L>* left,
+                              Vec<double, L>* right, std::integer_sequence<int, I...>) {
+  *left = Vec<double, L>{base[offset[I]]..., base[offset[L / 2 + I]]...};
+  *right = Vec<double, L>{base[offset[I] + 1]..., base[offset[L / 2 + I] + 1]...};
+}
+template <int L, class S>
+MMSTN_INLINE void load_pairs(const S* base, const int32_t* offset, Vec<S, L>* left,
+                             Vec<S, L>* right) {
+  load_pairs_<L>(base, offset, left, right, std::make_integer_sequence<int, L / 2>{});
 }
 
 // The 2 x 2 cells of L points in a plane with a border of zeros.

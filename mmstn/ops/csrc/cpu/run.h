@@ -66,9 +66,14 @@ class Runner {
   __attribute__((noinline)) void run_mode(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const int64_t area = p_.height * p_.width, count = task.end - task.begin;
-    Region region{0, p_.height, 0, p_.width};
-    // Finding what the points touch costs a pass over them: worth it where they are few.
-    if (area > (block.width == 1 ? 8 : 2) * count) region = touched<mode>(task);
+    const Region whole{0, p_.height, 0, p_.width};
+    Region region = whole;
+    // Without corners a pass over the points finds what they touch: worth it where they are few.
+    if (corners(task, &region))
+      region = inside(region);
+    else if (area > (block.width == 1 ? 8 : 2) * count)
+      region = inside(touched<mode>(task));
+    if (4 * region.area() > 3 * area) region = whole;  // in one run
     if constexpr (mode == kBilinear) {
       if (use_planes(region, count)) return run_planar<MapCells<S, L>>(task, b, region);
       if (block.width == 1) return run_planar<BorderedCells<S, L>>(task, b, region);
@@ -100,6 +105,9 @@ class Runner {
     return region.area() > (to_input_ ? 10 : 5) * count;
   }
 
+  // Coordinates this large may be off by a pixel in float32.
+  static constexpr double kFarCorner = 1 << 16;
+
   // The corners of an affine map say what it touches, to a pixel more on every side than any kernel
   // reads; false where they say nothing.
   bool corners(const Task& task, Region* region) const {
@@ -117,7 +125,7 @@ class Runner {
         const double point[2] = {map.x[0] * j + map.x[1] * i + map.x[2] + map.offset_x,
                                  map.y[0] * j + map.y[1] * i + map.y[2] + map.offset_y};
         for (int a = 0; a < 2; ++a) {
-          if (!finite(point[a])) return false;
+          if (!(absolute(point[a]) < kFarCorner)) return false;
           const double edge = p_.padding == kBorder ? 0 : 4;
           const double held = clip(point[a], -edge, sizes[a] - 1 + edge);
           low[a] = held < low[a] ? held : low[a];
@@ -133,14 +141,16 @@ class Runner {
   template <int mode>
   Region touched(const Task& task) {
     Region region{p_.height, 0, p_.width, 0};
-    if (!corners(task, &region)) {
-      typename TapsOf<mode, S>::type taps;
-      for_chunks(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
-        t.points(chunk_, first, count, false);
-        taps_of<mode, S, L>(p_, chunk_, taps);
-        widen(region, taps, count);
-      });
-    }
+    typename TapsOf<mode, S>::type taps;
+    for_chunks(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
+      t.points(chunk_, first, count, false);
+      taps_of<mode, S, L>(p_, chunk_, taps);
+      widen(region, taps, count);
+    });
+    return region;
+  }
+
+  Region inside(Region region) const {
     if (region.y0 < 0) region.y0 = 0;
     if (region.x0 < 0) region.x0 = 0;
     if (region.y1 > p_.height) region.y1 = p_.height;
