@@ -79,6 +79,14 @@ def test_info():
         assert lines['mmstn op CPU path'] in ('avx512', 'avx2', 'portable')
 
 
+@needs_op
+def test_the_op_is_as_parallel_as_pytorch():
+    """Without OpenMP in its compiler flags at::parallel_for is a plain loop, and nothing fails."""
+    openmp = 'parallel backend: OpenMP' in torch.__config__.parallel_info()
+    gcc = 'lang' not in _ext.MODULE.compiler
+    assert _ext.MODULE.parallel or not (openmp and gcc)
+
+
 HIDDEN = """
 import importlib.util
 find = importlib.util.find_spec
