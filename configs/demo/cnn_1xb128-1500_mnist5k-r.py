@@ -1,4 +1,4 @@
-# The demo's plain CNN: 105,610 parameters.
+# The demo's plain CNN: 38,406 parameters.
 _base_ = [
     '../_base_/models/mnist/cnn_28.py',
     '../_base_/datasets/mnist5k_r.py',
@@ -6,5 +6,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-# Half the channels of the paper's table train fast enough for a laptop.
-model = dict(backbone=dict(channels=(32, 64)), head=dict(in_channels=4 * 64))
+# A tenth of the parameters of the paper's table train fast enough for a laptop.
+model = dict(backbone=dict(channels=(18, 40)), head=dict(in_channels=4 * 40))

@@ -29,7 +29,7 @@ model = dict(
             init_cfg=dict(type='Pretrained', checkpoint=encoder_checkpoint),
         ),
         # Three activation layers, as in the paper, which does not say which.
-        layers=('backbone.layers.2', 'backbone.layers.5', 'head.fc'),
+        layers=('backbone.layers.3', 'backbone.layers.6', 'head.fc'),
     ),
     loss=dict(type='TripletHingeLoss', margin=1.0),
     random_scale=28 / 84,

@@ -2,7 +2,10 @@
 _base_ = './mnist_bs256_150k.py'
 
 optim_wrapper = dict(
-    optimizer=dict(lr=0.02, momentum=0.9),
+    # SGD is too slow for a localisation net in so few steps.
+    optimizer=dict(_delete_=True, type='Adam', lr=0.002),
+    # The transformer has to be found before the classifier has learnt to do without it.
+    paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=3.0)}),
     # At this rate one bad batch could throw the localisation net out of the image for good.
     clip_grad=dict(max_norm=5),
 )
