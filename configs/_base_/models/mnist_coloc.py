@@ -1,6 +1,6 @@
 # Co-localisation (appendix A.2 of the paper). The encoder is the network of
-# mnist_coloc/encoder_1xb128-3k_mnist5k.py; train that first.
-encoder_checkpoint = 'work_dirs/encoder_1xb128-3k_mnist5k/iter_3000.pth'
+# mnist_coloc/encoder_1xb64-2k_mnist5k.py; train that first.
+encoder_checkpoint = 'work_dirs/encoder_1xb64-2k_mnist5k/iter_2000.pth'
 
 model = dict(
     type='STNCoLocalizer',
