@@ -17,3 +17,6 @@ model = dict(
 )
 
 custom_hooks = [dict(type='STVisualizationHook')]
+
+# Small networks take a larger rate than those of the table.
+optim_wrapper = dict(optimizer=dict(lr=0.002))
