@@ -20,8 +20,8 @@ from mmstn.visualization import save_animation
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'demo'
 MODELS = {
-    'CNN': 'cnn_1xb64-2k_mnist5k-r.py',
-    'ST-CNN (affine)': 'st-cnn-affine_1xb64-2k_mnist5k-r.py',
+    'CNN': 'cnn_1xb64-1500_mnist5k-r.py',
+    'ST-CNN (affine)': 'st-cnn-affine_1xb64-1500_mnist5k-r.py',
 }
 PICTURE, ANIMATION = 'digits.png', 'digits.gif'
 

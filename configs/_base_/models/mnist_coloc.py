@@ -30,6 +30,8 @@ model = dict(
         ),
         # Three activation layers, as in the paper, which does not say which.
         layers=('backbone.layers.3', 'backbone.layers.6', 'head.fc'),
+        # Or a layer with many channels drowns the margin.
+        normalize=True,
     ),
     loss=dict(type='TripletHingeLoss', margin=1.0),
     random_scale=28 / 84,

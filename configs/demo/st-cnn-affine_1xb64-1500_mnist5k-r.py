@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/mnist/st-cnn_28.py',
     '../_base_/datasets/mnist5k_r.py',
-    '../_base_/schedules/mnist5k_bs64_2k.py',
+    '../_base_/schedules/mnist5k_bs64_1500.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -17,6 +17,3 @@ model = dict(
 )
 
 custom_hooks = [dict(type='STVisualizationHook')]
-
-# Small networks take a larger rate than those of the table.
-optim_wrapper = dict(optimizer=dict(lr=0.002))
