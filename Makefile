@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint asan format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,20 @@ lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# A copy of the package whose op checks every access. It wants the sanitizer's library and the C++
+# library in the process before Python. Leaks are left out: Python and PyTorch have theirs.
+ASAN := build/asan
+ASAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LIBRARY = $(shell $(CXX) -print-file-name=$(1))
+asan: $(INSTALLED) ## test the compiled op under the address and undefined-behaviour sanitizers
+	rm -rf $(ASAN)/mmstn $(ASAN)/tests && mkdir -p $(ASAN)
+	cp -r mmstn tests pyproject.toml $(ASAN) && rm -f $(ASAN)/mmstn/*.so
+	cd $(ASAN) && CFLAGS='$(ASAN_FLAGS)' XDG_CACHE_HOME='$(CURDIR)/$(ASAN)/cache' \
+	    '$(CURDIR)/$(BIN)/python' -m mmstn.ops.build --no-cuda
+	cd $(ASAN) && LD_PRELOAD='$(call LIBRARY,libasan.so) $(call LIBRARY,libstdc++.so)' \
+	    ASAN_OPTIONS=detect_leaks=0 OMP_NUM_THREADS=1 \
+	    '$(CURDIR)/$(BIN)/python' -m pytest -x -p no:cacheprovider tests/ops/test_native.py
 
 format: $(INSTALLED) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

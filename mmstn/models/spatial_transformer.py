@@ -32,6 +32,9 @@ class SpatialTransformer(BaseModule):
         mode: The sampling kernel, see :func:`mmstn.ops.grid_sample`.
         padding_mode: What lies outside U, see there.
         align_corners: The coordinate convention, see there.
+        antialias: Whether to filter where the map shrinks U, see
+            :func:`mmstn.ops.affine_grid_sample`; for a ``MatrixGridGenerator`` of two dimensions
+            and ``mode='bilinear'``.
         init: Where theta starts: ``'identity'``, ``'tile'`` (K windows that tile the map), or
             numbers, (P,) for all transformers alike or (K, P). Only for a ``loc_net`` given as a
             config.
@@ -59,6 +62,7 @@ class SpatialTransformer(BaseModule):
         mode: str | SamplingKernel = 'bilinear',
         padding_mode: str = 'zeros',
         align_corners: bool = False,
+        antialias: bool = False,
         init: str | Sequence = 'identity',
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -72,11 +76,21 @@ class SpatialTransformer(BaseModule):
         self.mode = mode
         self.padding_mode = padding_mode
         self.align_corners = align_corners
+        self.antialias = antialias
         self.grid_generator = _build('grid_generator', grid_generator)
         if not isinstance(self.grid_generator, BaseGridGenerator):
             raise TypeError(
                 f'grid_generator must be a BaseGridGenerator, '
                 f'got {type(self.grid_generator).__name__}'
+            )
+        if antialias and not (
+            isinstance(self.grid_generator, MatrixGridGenerator)
+            and self.grid_generator.ndim == 2
+            and mode == 'bilinear'
+        ):
+            raise ValueError(
+                "antialias needs a MatrixGridGenerator of two dimensions and mode 'bilinear', "
+                f'got {type(self.grid_generator).__name__} and {mode!r}'
             )
         self.out_size = self._check_out_size(out_size)
         sizes = dict(num_params=self.grid_generator.num_params, num_transformers=num_transformers)
@@ -159,7 +173,8 @@ class SpatialTransformer(BaseModule):
             mode=self.mode, padding_mode=self.padding_mode, align_corners=self.align_corners
         )
         if isinstance(self.grid_generator, MatrixGridGenerator):  # the sampler needs no grid then
-            return affine_grid_sample(x, self.grid_generator.matrix(theta), out_size, **options)
+            matrix = self.grid_generator.matrix(theta)
+            return affine_grid_sample(x, matrix, out_size, antialias=self.antialias, **options)
         return grid_sample(x, self.grid_generator(theta, out_size, self.align_corners), **options)
 
     def get_out_size(self, x: Tensor) -> tuple[int, ...]:
@@ -180,6 +195,7 @@ class SpatialTransformer(BaseModule):
     def extra_repr(self) -> str:
         """The options that are not modules."""
         names = ('out_size', 'num_transformers', 'mode', 'padding_mode', 'align_corners')
+        names += ('antialias',) if self.antialias else ()
         return ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
 
 

@@ -61,10 +61,14 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
     os.environ['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
 
     sources = [CSRC / 'sampler.cpp', *sorted((CSRC / 'cpu').glob('*.cpp'))]
-    flags = ['-O3', '-fno-gnu-unique', '-ffp-contract=fast', '-Wno-psabi']
+    flags = ['-O3', '-g0', '-fno-gnu-unique', '-ffp-contract=fast', '-Wno-psabi']
     version = subprocess.run([compiler.split()[0], '--version'], capture_output=True, text=True)
     if 'clang' in version.stdout:
         flags.remove('-fno-gnu-unique')  # a flag of GCC's, against a habit of GCC's
+    elif 'parallel backend: OpenMP' in torch.__config__.parallel_info():
+        # at::parallel_for is a plain loop without it. Not linked: the runtime must be torch's own,
+        # which is GCC's; Clang would call another one.
+        flags.append('-fopenmp')
     arguments: dict[str, Any] = {'cxx': flags}
     kind, macros, include_dirs = cpp_extension.CppExtension, [], [str(_mmcv_headers())]
     if _wants_cuda(torch, cuda):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from . import backend
+from .antialias import antialiased
 from .checks import check_leading, check_map, check_matrix, check_mode, check_size
 from .kernels import SamplingKernel
 
@@ -18,6 +19,7 @@ def affine_grid_sample(
     mode: str | SamplingKernel = 'bilinear',
     padding_mode: str = 'zeros',
     align_corners: bool = False,
+    antialias: bool = False,
 ) -> Tensor:
     """Warps ``input`` by affine or projective maps, K per image without a copy of the image.
 
@@ -32,6 +34,11 @@ def affine_grid_sample(
         mode: The sampling kernel, see :func:`~mmstn.ops.grid_sample`.
         padding_mode: ``'zeros'``, ``'border'`` or ``'reflection'``.
         align_corners: Of the regular grid of output points and of the sampling alike.
+        antialias: Whether to average over the footprint of an output pixel where the map shrinks
+            the image, as ``F.interpolate(..., antialias=True)`` does for plain scaling. The filter
+            follows the Jacobian of each map; where a map does not shrink it costs nothing. The
+            number of samples grows with the square of the scale. Needs two dimensions and
+            ``mode='bilinear'``.
 
     Returns:
         The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes
@@ -49,7 +56,26 @@ def affine_grid_sample(
         )
     check_matrix(matrix, ndim)
     check_mode(mode, padding_mode)
-    options = (out_size, mode, padding_mode, align_corners)
-    if check_leading('matrix', matrix, input, trailing=2):
-        return backend.affine_grid_sample(input, matrix, *options)
-    return backend.affine_grid_sample(input, matrix[:, None], *options)[:, 0]
+    if antialias and (ndim != 2 or mode != 'bilinear'):
+        raise ValueError(
+            f"antialias needs a map (N, C, H, W) and mode 'bilinear', got {tuple(input.shape)} "
+            f'and {mode!r}'
+        )
+    has_k = check_leading('matrix', matrix, input, trailing=2)
+    if not has_k:
+        matrix = matrix[:, None]
+    options = (mode, padding_mode, align_corners)
+    if antialias:
+        samples = antialiased(
+            lambda images, matrices: backend.affine_grid_sample(
+                images, matrices, out_size, *options
+            ),
+            lambda images, grids: backend.grid_sample(images, grids, *options),
+            input,
+            matrix,
+            out_size,
+            align_corners,
+        )
+    else:
+        samples = backend.affine_grid_sample(input, matrix, out_size, *options)
+    return samples if has_k else samples[:, 0]

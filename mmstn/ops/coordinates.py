@@ -38,10 +38,10 @@ def regular_axis(
     The convention is that of :func:`torch.nn.functional.affine_grid`: -1 and 1 are the centres of
     the first and the last pixel with ``align_corners=True``, and their outer edges without it.
     """
-    index = torch.arange(size, dtype=dtype, device=device)
-    if not align_corners:
-        return (2 * index + 1) / size - 1
-    return 2 * index / (size - 1) - 1 if size > 1 else torch.zeros_like(index)
+    halves = torch.arange(
+        1 - size, size, 2, dtype=dtype, device=device
+    )  # of pixels, from the centre
+    return halves / (max(size - 1, 1) if align_corners else size)
 
 
 def to_pixels(coordinate: Tensor, size: int, align_corners: bool) -> Tensor:

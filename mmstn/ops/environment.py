@@ -24,4 +24,5 @@ def info() -> dict[str, str]:
         'mmstn op built for': f'PyTorch {module.torch_version}, {cuda}',
         'mmstn op compiler': module.compiler,
         'mmstn op CPU path': module.cpu_path(),
+        'mmstn op CPU threads': "as many as PyTorch's" if module.parallel else 'one',
     }

@@ -62,14 +62,15 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
     check_matrix(matrix, ndim=len(out_size))
     ndim = len(out_size)
     matrix = matrix.to(coordinate_dtype(matrix.dtype))
+    columns = matrix[(...,) + (None,) * ndim].unbind(-1 - ndim)  # each (*, rows, 1, 1[, 1])
 
     def term(column: int) -> Tensor:
         """One column of the matrix times its axis, (*, rows, D', H', W') by broadcasting."""
         axis = regular_axis(out_size[-1 - column], align_corners, matrix.dtype, matrix.device)
         axis = axis.reshape([-1] + [1] * column)
-        return matrix[(..., column) + (None,) * ndim] * axis
+        return columns[column] * axis
 
-    points = sum((term(column) for column in range(ndim)), matrix[(..., ndim) + (None,) * ndim])
+    points = sum((term(column) for column in range(ndim)), columns[ndim])
     last = points.dim() - 1
     points = points.movedim(last - ndim, last)  # the TorchScript ONNX exporter: no negative ones
     points = points.expand(*matrix.shape[:-2], *out_size, matrix.shape[-2])

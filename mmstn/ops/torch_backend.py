@@ -40,8 +40,12 @@ def grid_sample(
     """:func:`mmstn.ops.grid_sample` for arguments that were checked, with the axis K."""
     out_dtype = output_dtype(input, grid)
     dtype = coordinate_dtype(input.dtype, grid.dtype)
-    finite = grid.isfinite().all(dim=-1)  # (N, K, [D',] H', W')
-    grid = torch.where(finite[..., None], grid.to(dtype), 0).clamp(-FARTHEST, FARTHEST)
+    finite = None
+    if padding_mode == 'zeros':  # far out there is nothing to sample
+        grid = grid.to(dtype).clamp(-FARTHEST, FARTHEST).nan_to_num(FARTHEST)
+    else:
+        finite = grid.isfinite().all(dim=-1)  # (N, K, [D',] H', W')
+        grid = torch.where(finite[..., None], grid.to(dtype), 0).clamp(-FARTHEST, FARTHEST)
 
     # The transformers of an image become rows of one tall grid: so none of them needs a copy of it.
     tall = grid.flatten(1, 2)
@@ -50,7 +54,9 @@ def grid_sample(
     else:
         samples = _sum_of_taps(input.to(dtype), tall, mode, padding_mode, align_corners)
     samples = samples.unflatten(2, grid.shape[1:3]).movedim(2, 1)
-    return torch.where(finite[:, :, None], samples, 0).to(out_dtype)
+    if finite is not None:
+        samples = torch.where(finite[:, :, None], samples, 0)
+    return samples.to(out_dtype)
 
 
 def output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:

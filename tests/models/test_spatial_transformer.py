@@ -47,6 +47,17 @@ def test_tiles_are_the_quarters_of_the_image(family):
     torch.testing.assert_close(views, quarters, rtol=0, atol=2e-5)
 
 
+def test_antialias_averages_what_a_shrinking_map_covers():
+    image = torch.rand(2, 2, 48, 40)
+    expected = F.interpolate(image, size=(12, 10), mode='bilinear', antialias=True)
+    options = dict(size=(48, 40), out_size=0.25, padding_mode='border')
+    plain, filtered = (make(antialias=a, **options)(image) for a in (False, True))
+    inner = (..., slice(2, -2), slice(2, -2))
+    spread = expected[inner].std()
+    assert (filtered - expected)[inner].square().mean().sqrt() < 0.1 * spread
+    assert (plain - expected)[inner].square().mean().sqrt() > spread
+
+
 def test_explicit_start_in_pixels():
     image = torch.rand(1, 2, 12, 10)
     shift = [1, 0, 2 / 5, 0, 1, -1 / 6]  # two pixels to the right of ten, one up of twelve
@@ -168,6 +179,12 @@ def test_onnx_computes_the_same(family, tmp_path):
 
 BAD_MODULES = {
     'mode': (dict(mode='cubic'), ValueError, "mode.*'cubic'"),
+    'antialias': (dict(antialias=True, mode='nearest'), ValueError, "antialias.*'nearest'"),
+    'antialias of a spline': (
+        dict(antialias=True, grid_generator=dict(type='TPSGridGenerator')),
+        ValueError,
+        'antialias.*TPSGridGenerator',
+    ),
     'padding': (dict(padding_mode='same'), ValueError, "padding_mode.*'same'"),
     'zero size': (dict(out_size=(0, 4)), ValueError, r'out_size.*\(0, 4\)'),
     'zero scale': (dict(out_size=0), ValueError, 'out_size.*0'),

@@ -2,6 +2,7 @@
 // mmcv's way, autograd.
 #include "sampler.h"
 
+#include <ATen/Parallel.h>
 #include <torch/extension.h>
 
 #include "cpu/isa.h"
@@ -167,6 +168,11 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.doc() = "The compiled sampler of mmstn; importing it registers torch.ops.mmstn.";
   m.attr("torch_version") = TORCH_VERSION;
   m.attr("compiler") = __VERSION__;
+#ifdef INTRA_OP_PARALLEL
+  m.attr("parallel") = true;
+#else
+  m.attr("parallel") = false;
+#endif
 #ifdef MMSTN_WITH_CUDA
   m.attr("cuda_version") = MMSTN_WITH_CUDA;
 #else

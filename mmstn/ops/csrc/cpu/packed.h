@@ -25,15 +25,89 @@ static void zero_region(S* scratch, const Padded& padded, const Region& region) 
                 sizeof(S) * W * (region.x1 - region.x0));
 }
 
-// Copies a region of the map into scratch.
+// Up to four channels: L pixels at a time, turned by two rounds of interleaving.
+template <class S, int L>
+MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels) {
+  using V = Vec<S, L>;
+  V r[4];
+  for (int c = 0; c < 4; ++c) r[c] = c < channels ? load<V>(from + c * channel) : V{};
+  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
+  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
+  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
+  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
+  // Each 128 bits of r[q] are pixel q of a group of four.
+  for (int q = 0; q < 4; ++q)
+    for (int l = 0; l < L / 4; ++l) {
+      Vec<S, 4> pixel;
+      std::memcpy(&pixel, (const char*)&r[q] + l * sizeof(pixel), sizeof(pixel));
+      store(to + (4 * l + q) * 4, pixel);
+    }
+}
+
+// Walks through the pixels of a padded map, row after row.
 template <class S, int W>
+struct Walk {
+  S* at;
+  int64_t x, width;
+  Walk(S* scratch, const Padded& padded, int64_t first)
+      : at(scratch + padded.offset(first / padded.width, first % padded.width) * W),
+        x(first % padded.width), width(padded.width) {}
+  MMSTN_INLINE S* next() {
+    S* here = at;
+    at += W;
+    if (++x == width) {  // on to the next row
+      x = 0;
+      at += 2 * W;
+    }
+    return here;
+  }
+};
+
+// Whether the rows of a map follow each other without a gap, and all of it is wanted: tiles may then
+// run across rows, and only the last one can be a partial one.
+MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded, const Region& region) {
+  return view.h == padded.width * view.w && region.area() == padded.height * padded.width;
+}
+
+// Copies a region of the map into scratch.
+template <class S, int W, int L>
 static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
                  const Block& block, const Region& region) {
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
+  const bool fours = W == 4 && sizeof(S) == 4 && L > 4 && view.dtype == dtype_of<S>() &&
+                     view.w == 1 && region.x1 - region.x0 >= L;
+  if (!fours && one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {  // overlaps the tile before
+        first = end - W;
+        walk = Walk<S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      read_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+      for (int q = 0; q < W; ++q)
+        if (q < pixels) store(walk.next(), r[q]);
+    }
+    return;
+  }
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
     S* to = scratch + padded.offset(y, 0) * W;
+    if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
+      if (fours) {
+        for (int64_t x = region.x0; x < region.x1; x += L) {
+          if (x + L > region.x1) x = region.x1 - L;
+          pack_four<S, L>(to + x * W, (const S*)view.data + line + x, view.c, int(block.count));
+        }
+        continue;
+      }
+    }
     for (int64_t x = region.x0; x < region.x1; x += W) {
       int pixels = W;
       if (x + W > region.x1) {  // the last tile overlaps the one before, or is a partial one
@@ -55,6 +129,20 @@ static void unpack(const S* scratch, const Padded& padded, const MapView& view, 
                    const Block& block, const Region& region) {
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
+  if (one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<const S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {
+        first = end - W;
+        walk = Walk<const S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      for (int q = 0; q < W; ++q) r[q] = q < pixels ? load<Vec<S, W>>(walk.next()) : Vec<S, W>{};
+      write_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+    }
+    return;
+  }
   for (int64_t y = 0; y < padded.height; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
     const bool touched = y >= region.y0 && y < region.y1;
@@ -102,20 +190,84 @@ MMSTN_INLINE void sample_tile(const BilinearTaps<S>& taps, int first, int pixels
   }
   write_tile<S, W>(r, at(out, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
 }
-template <class S, int W>
+// With four channels to a pixel two neighbours are one load: rows are mixed first, then the tile is
+// turned, left neighbours in one half of a vector and right ones in the other, and these are mixed.
+template <class S>
+MMSTN_INLINE void turn_pairs(Vec<S, 8> (&r)[4]) {
+  using P = Vec<S, 8>;
+  const P a = shuffle<PickUnpack<8, 4, 1, 0>>(r[0], r[1]);
+  const P b = shuffle<PickUnpack<8, 4, 1, 1>>(r[0], r[1]);
+  const P c = shuffle<PickUnpack<8, 4, 1, 0>>(r[2], r[3]);
+  const P d = shuffle<PickUnpack<8, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<8, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<8, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<8, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<8, 4, 2, 1>>(b, d);
+}
+MMSTN_INLINE void sample_pairs(const BilinearTaps<float>& taps, int first, const float* scratch,
+                               int64_t pitch, float* out, const Tile& tile) {
+  using P = Vec<float, 8>;
+  using V = Vec<float, 4>;
+  P r[4];
+  for (int q = 0; q < 4; ++q) {
+    const float* p = scratch + int64_t(taps.offset.v[first + q]) * 4;
+    r[q] = load<P>(p) * taps.uy.v[first + q] + load<P>(p + pitch) * taps.ty.v[first + q];
+  }
+  turn_pairs<float>(r);
+  const V left = load<V>(taps.ux.v + first), right = load<V>(taps.tx.v + first);
+  for (int c = 0; c < 4; ++c)
+    if (c < tile.channels)
+      store(out + c * tile.channel + first, half<0, V>(r[c]) * left + half<1, V>(r[c]) * right);
+}
+// The same for dL/dx and dL/dy of four pixels.
+MMSTN_INLINE void gradient_pairs(const BilinearTaps<float>& taps, Chunk<float>& chunk, int first,
+                                 const float* scratch, int64_t pitch, const Vec<float, 4> (&g)[4]) {
+  using P = Vec<float, 8>;
+  using V = Vec<float, 4>;
+  P above[4], below[4];
+  for (int q = 0; q < 4; ++q) {
+    const float* p = scratch + int64_t(taps.offset.v[first + q]) * 4;
+    float both[8];
+    store(both, g[q]);
+    store(both + 4, g[q]);
+    const P twice = load<P>(both);
+    above[q] = load<P>(p) * twice;
+    below[q] = load<P>(p + pitch) * twice;
+  }
+  turn_pairs<float>(above);
+  turn_pairs<float>(below);
+  const P a = (above[0] + above[1]) + (above[2] + above[3]);  // sums over channels
+  const P b = (below[0] + below[1]) + (below[2] + below[3]);
+  const V s00 = half<0, V>(a), s01 = half<1, V>(a), s10 = half<0, V>(b), s11 = half<1, V>(b);
+  const V x = (s01 - s00) * load<V>(taps.uy.v + first) + (s11 - s10) * load<V>(taps.ty.v + first);
+  const V y = (s10 - s00) * load<V>(taps.ux.v + first) + (s11 - s01) * load<V>(taps.tx.v + first);
+  store(chunk.gx + first, x * load<V>(taps.slope_x.v + first));
+  store(chunk.gy + first, y * load<V>(taps.slope_y.v + first));
+}
+
+template <class S, int W, bool pairs>
 static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
   int first = 0;
+  if constexpr (pairs && W == 4 && sizeof(S) == 4) {
+    if (tile.pixel == 1 && tile.dtype == DType::kFloat)
+      for (; first + W <= count; first += W)
+        sample_pairs(taps, first, scratch, pitch * W, (float*)out, tile);
+  }
   for (; first + W <= count; first += W)
     sample_tile<true, S, W>(taps, first, W, scratch, pitch * W, out, tile);
-  if (first < count)
-    sample_tile<false, S, W>(taps, first, count - first, scratch, pitch * W, out, tile);
+  if (first == count) return;
+  if (count >= W)  // the last tile overlaps the one before
+    sample_tile<true, S, W>(taps, count - W, W, scratch, pitch * W, out, tile);
+  else
+    sample_tile<false, S, W>(taps, 0, count, scratch, pitch * W, out, tile);
 }
 
-// The gradient of a tile: adds to the map's in `d_scratch`, and to (gx, gy).
-template <bool whole, class S, int W, bool to_input, bool to_map>
-MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int pixels,
-                                const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
+// The gradient of a tile: adds to the map's in `d_scratch`, and writes (gx, gy). The first `skip`
+// pixels were added before.
+template <bool whole, class S, int W, bool to_input, bool to_map, bool pairs>
+MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int skip,
+                                int pixels, const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
                                 const Tile& tile) {
   using V = Vec<S, W>;
   V g[W];
@@ -123,7 +275,7 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
   if (to_input) {
     for (int o = 0; o < W; ++o) {
       const int q = apart<W>(o);
-      if (!whole && q >= pixels) continue;
+      if (!whole && (q < skip || q >= pixels)) continue;
       S* d = d_scratch + int64_t(taps.offset.v[first + q]) * W;
       store(d, load<V>(d) + g[q] * taps.w00.v[first + q]);
       store(d + W, load<V>(d + W) + g[q] * taps.w01.v[first + q]);
@@ -132,7 +284,9 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
       store(d + W, load<V>(d + W) + g[q] * taps.w11.v[first + q]);
     }
   }
-  if (to_map) {
+  if constexpr (to_map && whole && pairs && W == 4 && sizeof(S) == 4) {
+    gradient_pairs(taps, chunk, first, scratch, pitch, g);
+  } else if (to_map) {
     V gx[W], gy[W];
     for (int q = 0; q < W; ++q) {
       gx[q] = gy[q] = V{};
@@ -152,20 +306,22 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
     store(chunk.gy + first, y);
   }
 }
-template <class S, int W, bool to_input, bool to_map>
+template <class S, int W, bool to_input, bool to_map, bool pairs>
 static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   int first = 0;
   for (; first + W <= chunk.count; first += W)
-    gradient_tile<true, S, W, to_input, to_map>(taps, chunk, first, W, scratch, d_scratch,
-                                                pitch * W, gradient, tile);
-  if (first < chunk.count)
-    gradient_tile<false, S, W, to_input, to_map>(taps, chunk, first, chunk.count - first, scratch,
-                                                 d_scratch, pitch * W, gradient, tile);
+    gradient_tile<true, S, W, to_input, to_map, pairs>(taps, chunk, first, 0, W, scratch, d_scratch,
+                                                       pitch * W, gradient, tile);
+  if (first == chunk.count) return;
+  const int last = chunk.count >= W ? chunk.count - W : 0;  // overlaps the tile before
+  gradient_tile<false, S, W, to_input, to_map, pairs>(taps, chunk, last, first - last,
+                                                      chunk.count - last, scratch, d_scratch,
+                                                      pitch * W, gradient, tile);
 }
 
 // The same for kernels of T x T taps.
-template <class S, int W, int T>
+template <class S, int W, bool, int T>
 static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
   using V = Vec<S, W>;
@@ -188,7 +344,7 @@ static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scra
   }
 }
 
-template <class S, int W, bool to_input, bool to_map, int T>
+template <class S, int W, bool to_input, bool to_map, bool, int T>
 static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   using V = Vec<S, W>;

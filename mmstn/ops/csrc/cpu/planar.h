@@ -10,30 +10,32 @@ namespace mmstn {
 namespace MMSTN_ARCH {
 
 // Pairs of neighbours base[offset[q]], base[offset[q] + 1]: one load of two numbers is faster than
-// the CPU's gather instructions.
-template <int L>
-MMSTN_INLINE void load_pairs(const float* base, const int32_t* offset, Vec<float, L>* left,
-                             Vec<float, L>* right) {
+// the CPU's gather instructions, and a list of loads makes better code than one lane after another.
+MMSTN_INLINE int64_t read_pair(const float* p) {
+  int64_t pair;
+  std::memcpy(&pair, p, 8);
+  return pair;
+}
+template <int L, int... I>
+MMSTN_INLINE void load_pairs_(const float* base, const int32_t* offset, Vec<float, L>* left,
+                              Vec<float, L>* right, std::integer_sequence<int, I...>) {
   using Pairs = Vec<int64_t, L / 2>;
-  Pairs a, b;
-  for (int q = 0; q < L / 2; ++q) {
-    int64_t pair;
-    std::memcpy(&pair, base + offset[q], 8);
-    a[q] = pair;
-    std::memcpy(&pair, base + offset[L / 2 + q], 8);
-    b[q] = pair;
-  }
+  const Pairs a = {read_pair(base + offset[I])...};
+  const Pairs b = {read_pair(base + offset[L / 2 + I])...};
   const auto fa = (Vec<float, L>)a, fb = (Vec<float, L>)b;
   *left = shuffle<PickStrided<L, 0>>(fa, fb);
   *right = shuffle<PickStrided<L, 1>>(fa, fb);
 }
-template <int L>
-MMSTN_INLINE void load_pairs(const double* base, const int32_t* offset, Vec<double, L>* left,
-                             Vec<double, L>* right) {
-  for (int q = 0; q < L; ++q) {
-    (*left)[q] = base[offset[q]];
-    (*right)[q] = base[offset[q] + 1];
-  }
+template <int L, int... I>
+MMSTN_INLINE void load_pairs_(const double* base, const int32_t* offset, Vec<double, L>* left,
+                              Vec<double, L>* right, std::integer_sequence<int, I...>) {
+  *left = Vec<double, L>{base[offset[I]]..., base[offset[L / 2 + I]]...};
+  *right = Vec<double, L>{base[offset[I] + 1]..., base[offset[L / 2 + I] + 1]...};
+}
+template <int L, class S>
+MMSTN_INLINE void load_pairs(const S* base, const int32_t* offset, Vec<S, L>* left,
+                             Vec<S, L>* right) {
+  load_pairs_<L>(base, offset, left, right, std::make_integer_sequence<int, L / 2>{});
 }
 
 // The 2 x 2 cells of L points in a plane with a border of zeros.
@@ -42,7 +44,7 @@ struct BorderedCells {
   using V = Vec<S, L>;
   const int32_t* offset;
   int64_t pitch;
-  static constexpr bool inside = true;
+  static constexpr bool inside = true, single = true;
 
   MMSTN_INLINE BorderedCells(const BilinearTaps<S>& taps, int first, const Problem&, int64_t pitch)
       : offset(taps.offset.v + first), pitch(pitch) {}
@@ -50,6 +52,7 @@ struct BorderedCells {
     load_pairs<L>(plane, offset, v00, v01);
     load_pairs<L>(plane + pitch, offset, v10, v11);
   }
+  MMSTN_INLINE void prefetch(const S*) const {}
   // Where each point's cell is in a plane of gradients, border included.
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>&, int, int q) const { return offset[q]; }
 };
@@ -61,6 +64,7 @@ struct MapCells {
   using V = Vec<S, L>;
   using Mask = typename VecOps<V>::Int;
   alignas(64) int32_t above[L], below[L];
+  static constexpr bool single = false;
   bool inside;  // all cells are
   int64_t width;
   Mask left_left, left_right, right_left, right_right, has_above, has_below;
@@ -87,6 +91,13 @@ struct MapCells {
 
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>& taps, int first, int q) const {
     return int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
+  }
+  // Points far apart in a large map wait for memory: asked for early, many lines come at once.
+  MMSTN_INLINE void prefetch(const S* plane) const {
+    for (int q = 0; q < L; ++q) {
+      __builtin_prefetch(plane + above[q]);
+      __builtin_prefetch(plane + below[q]);
+    }
   }
   MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
     load_pairs<L>(plane, above, v00, v01);
@@ -117,6 +128,8 @@ struct MapCells {
     *right = r;
   }
 };
+
+constexpr int kAhead = 2;  // channels
 
 // One row between a tensor and scratch.
 template <class S, int L>
@@ -160,13 +173,16 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
                           const S* planes, int64_t pitch, void* out, const Tile& tile) {
   using V = Vec<S, L>;
   for (int first = 0; first < count; first += L) {
+    if (first + L > count && count >= L) first = count - L;  // overlaps the ones before
     const Cells cells(taps, first, p, pitch);
     const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
     const int pixels = count - first < L ? count - first : L;
     const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
-    for (int c = 0; c < tile.channels; ++c) {
+    const int channels = Cells::single ? 1 : tile.channels;  // known: no addresses to keep
+    for (int c = 0; c < channels; ++c) {
       V v00, v01, v10, v11;
+      cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
       cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
       const V v = v00 * w00 + v01 * w01 + (v10 * w10 + v11 * w11);
       void* to = at(out, tile.dtype, first * tile.pixel + c * tile.channel);
@@ -190,6 +206,7 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
   using V = Vec<S, L>;
   const int32_t width = int32_t(p.width), height = int32_t(p.height);
   for (int first = 0; first < chunk.count; first += L) {
+    if (!to_input && first + L > chunk.count && chunk.count >= L) first = chunk.count - L;
     const Cells cells(taps, first, p, pitch);
     const int pixels = chunk.count - first < L ? chunk.count - first : L;
     const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
@@ -197,7 +214,8 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
     const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
     const V tx = load<V>(taps.tx.v + first), ty = load<V>(taps.ty.v + first);
     V gx = {}, gy = {};
-    for (int c = 0; c < tile.channels; ++c) {
+    const int channels = Cells::single ? 1 : tile.channels;
+    for (int c = 0; c < channels; ++c) {
       const void* from = at(gradient, tile.dtype, first * tile.pixel + c * tile.channel);
       V g;
       if (whole) {
@@ -209,6 +227,7 @@ static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk
       }
       if (to_map) {
         V v00, v01, v10, v11;
+        cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
         cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
         gx += g * ((v01 - v00) * (1 - ty) + (v11 - v10) * ty);
         gy += g * ((v10 - v00) * (1 - tx) + (v11 - v01) * tx);

@@ -66,9 +66,14 @@ class Runner {
   __attribute__((noinline)) void run_mode(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const int64_t area = p_.height * p_.width, count = task.end - task.begin;
-    Region region{0, p_.height, 0, p_.width};
-    // Finding what the points touch costs a pass over them: worth it where they are few.
-    if (area > (block.width == 1 ? 8 : 2) * count) region = touched<mode>(task);
+    const Region whole{0, p_.height, 0, p_.width};
+    Region region = whole;
+    // Without corners a pass over the points finds what they touch: worth it where they are few.
+    if (corners(task, &region))
+      region = inside(region);
+    else if (area > (block.width == 1 ? 8 : 2) * count)
+      region = inside(touched<mode>(task));
+    if (4 * region.area() > 3 * area) region = whole;  // in one run
     if constexpr (mode == kBilinear) {
       if (use_planes(region, count)) return run_planar<MapCells<S, L>>(task, b, region);
       if (block.width == 1) return run_planar<BorderedCells<S, L>>(task, b, region);
@@ -100,6 +105,39 @@ class Runner {
     return region.area() > (to_input_ ? 10 : 5) * count;
   }
 
+  // Coordinates this large may be off by a pixel in float32.
+  static constexpr double kFarCorner = 1 << 16;
+
+  // The corners of an affine map say what it touches, to a pixel more on every side than any kernel
+  // reads; false where they say nothing.
+  bool corners(const Task& task, Region* region) const {
+    if (p_.source != Source::kAffine || p_.padding == kReflection) return false;
+    const double sizes[2] = {double(p_.width), double(p_.height)};
+    double low[2] = {sizes[0] + 4, sizes[1] + 4}, high[2] = {-4, -4};
+    for (int64_t at = task.begin; at < task.end;) {
+      const int64_t k = at / points_, begin = k * points_;
+      const int64_t end = begin + points_ < task.end ? begin + points_ : task.end;
+      const PixelMap<double> map = Transformer<S, L>(p_, task.n, k).map;
+      const int64_t rows[2] = {(at - begin) / p_.out_width, (end - 1 - begin) / p_.out_width};
+      for (int corner = 0; corner < 4; ++corner) {
+        const double i = double(rows[corner / 2]) - 0.5 * double(p_.out_height - 1);
+        const double j = (corner % 2 ? 0.5 : -0.5) * double(p_.out_width - 1);
+        const double point[2] = {map.x[0] * j + map.x[1] * i + map.x[2] + map.offset_x,
+                                 map.y[0] * j + map.y[1] * i + map.y[2] + map.offset_y};
+        for (int a = 0; a < 2; ++a) {
+          if (!(absolute(point[a]) < kFarCorner)) return false;
+          const double edge = p_.padding == kBorder ? 0 : 4;
+          const double held = clip(point[a], -edge, sizes[a] - 1 + edge);
+          low[a] = held < low[a] ? held : low[a];
+          high[a] = held > high[a] ? held : high[a];
+        }
+      }
+      at = end;
+    }
+    *region = {int64_t(low[1]) - 3, int64_t(high[1]) + 4, int64_t(low[0]) - 3, int64_t(high[0]) + 4};
+    return true;
+  }
+
   template <int mode>
   Region touched(const Task& task) {
     Region region{p_.height, 0, p_.width, 0};
@@ -109,6 +147,10 @@ class Runner {
       taps_of<mode, S, L>(p_, chunk_, taps);
       widen(region, taps, count);
     });
+    return region;
+  }
+
+  Region inside(Region region) const {
     if (region.y0 < 0) region.y0 = 0;
     if (region.x0 < 0) region.x0 = 0;
     if (region.y1 > p_.height) region.y1 = p_.height;
@@ -153,7 +195,7 @@ class Runner {
     S* d_scratch = nullptr;
     if (!backward_ || (to_map_ && mode != kNearest)) {
       S* data = scratch_.template zero_bordered<W>(padded_);
-      pack<S, W>(data, padded_, p_.input, task.n, block, region);
+      pack<S, W, L>(data, padded_, p_.input, task.n, block, region);
       scratch = data;
     }
     if (to_input_) {
@@ -167,15 +209,15 @@ class Runner {
       void* data = at(s.data, s.dtype,
                       task.n * s.n + k * s.k + block.first * s.c + first * s.j);
       if (!backward_) {
-        sample_packed<S, W>(taps, count, scratch, pitch, data, tile);
+        sample_packed<S, W, (L > 4)>(taps, count, scratch, pitch, data, tile);
         return;
       }
       if (to_input_ && to_map_)
-        gradient_packed<S, W, true, true>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, true, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else if (to_input_)
-        gradient_packed<S, W, true, false>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, true, false, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else
-        gradient_packed<S, W, false, true>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+        gradient_packed<S, W, false, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
     if (to_input_) unpack<S, W>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
@@ -218,14 +260,12 @@ class Runner {
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
       if (!backward_)
         return sample_planar<Cells, S, L>(p_, taps, count, planes, pitch, data, tile);
-      if (to_input_ && to_map_)
-        gradient_planar<Cells, S, L, true, true>(p_, taps, chunk_, planes, d_planes, pitch, d_pitch,
-                                                 data, tile);
-      else if (to_input_)
-        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
-                                                  d_pitch, data, tile);
-      else
+      // Two passes: together they need more registers than there are.
+      if (to_map_)
         gradient_planar<Cells, S, L, false, true>(p_, taps, chunk_, planes, d_planes, pitch,
+                                                  d_pitch, data, tile);
+      if (to_input_)
+        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
                                                   d_pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });

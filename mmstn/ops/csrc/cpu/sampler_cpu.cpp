@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kEnoughTasks = 8;         // with fewer, images are cut into parts
 constexpr int64_t kPartPoints = 4096;       // of at least so many points
+constexpr int64_t kLargeMap = 1 << 14;      // pixels; such a map is not in the nearest cache
 constexpr int64_t kSerialSamples = 1 << 13;  // with fewer samples one thread does it all
 
 DType dtype_of(const at::Tensor& tensor) {
@@ -99,6 +100,8 @@ struct Plan {
     int64_t cuts = 1;
     if (parts && found > 0 && found < kEnoughTasks)
       cuts = std::min((kEnoughTasks + found - 1) / found, points / kPartPoints);
+    // The window of one transformer is a smaller part of a large map than all of them together.
+    if (parts && s.height * s.width > kLargeMap) cuts = std::max(cuts, s.transformers);
     cuts = std::max<int64_t>(cuts, 1);
     tasks.clear();
     for (int64_t n = 0; n < s.images; ++n)

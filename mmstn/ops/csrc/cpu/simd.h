@@ -86,6 +86,14 @@ MMSTN_INLINE V shuffle(V a, V b) {
   return shuffle_<V, Pick>(a, b, std::make_integer_sequence<int, VecOps<V>::lanes>{});
 }
 
+// The lower (0) or upper (1) half of a vector.
+template <int which, class H, class V>
+MMSTN_INLINE H half(V v) {
+  H h;
+  std::memcpy(&h, (const char*)&v + which * sizeof(H), sizeof(H));
+  return h;
+}
+
 template <class V>
 MMSTN_INLINE V iota() {
   V v;

@@ -25,7 +25,7 @@ struct Region {
 template <class S>
 struct BilinearTaps {
   Line<int32_t> iy, ix, offset;  // the upper left pixel, and where it is in the padded map
-  Line<S> ty, tx;                // how far the point is from it
+  Line<S> ty, tx, uy, ux;        // how far the point is from it, and 1 minus that
   Line<S> w00, w01, w10, w11;
   Line<S> slope_y, slope_x;      // d(place)/dy, d(place)/dx
 };
@@ -57,6 +57,8 @@ MMSTN_INLINE void bilinear_taps_(const Problem& problem, Chunk<S>& chunk, Biline
     store(taps.offset + q, (iy + 2) * pitch + ix + 2);
     store(taps.tx + q, wx[1]);
     store(taps.ty + q, wy[1]);
+    store(taps.ux + q, wx[0]);
+    store(taps.uy + q, wy[0]);
     store(taps.w00 + q, wy[0] * wx[0]);
     store(taps.w01 + q, wy[0] * wx[1]);
     store(taps.w10 + q, wy[1] * wx[0]);

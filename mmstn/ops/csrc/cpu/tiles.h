@@ -53,30 +53,45 @@ MMSTN_INLINE P* at(P* data, DType dtype, int64_t elements) {
   return (P*)((char*)data + elements * bytes_of(dtype));
 }
 
-// `count` elements of any type and stride.
-template <class S>
-MMSTN_INLINE void read_elements(S* to, const void* from, DType dtype, int64_t stride, int count) {
-  if (dtype == DType::kFloat) {
-    for (int i = 0; i < count; ++i) to[i] = S(((const float*)from)[i * stride]);
-  } else if (dtype == DType::kDouble) {
-    for (int i = 0; i < count; ++i) to[i] = S(((const double*)from)[i * stride]);
-  } else if (dtype == DType::kHalf) {
-    for (int i = 0; i < count; ++i) to[i] = S(from_half(((const uint16_t*)from)[i * stride]));
-  } else {
-    for (int i = 0; i < count; ++i) to[i] = S(from_bfloat16(((const uint16_t*)from)[i * stride]));
-  }
+// `count` elements of any type and stride. Not inlined, as most of the time it is not called.
+template <class S, class E, class F>
+MMSTN_INLINE void convert_in(S* to, const E* from, int64_t stride, int count, F convert) {
+  if (stride == 1)  // compilers make vectors of this one
+    for (int i = 0; i < count; ++i) to[i] = S(convert(from[i]));
+  else
+    for (int i = 0; i < count; ++i) to[i] = S(convert(from[i * stride]));
 }
 template <class S>
-MMSTN_INLINE void write_elements(void* to, const S* from, DType dtype, int64_t stride, int count) {
-  if (dtype == DType::kFloat) {
-    for (int i = 0; i < count; ++i) ((float*)to)[i * stride] = float(from[i]);
-  } else if (dtype == DType::kDouble) {
-    for (int i = 0; i < count; ++i) ((double*)to)[i * stride] = double(from[i]);
-  } else if (dtype == DType::kHalf) {
-    for (int i = 0; i < count; ++i) ((uint16_t*)to)[i * stride] = to_half(float(from[i]));
-  } else {
-    for (int i = 0; i < count; ++i) ((uint16_t*)to)[i * stride] = to_bfloat16(float(from[i]));
-  }
+__attribute__((noinline)) static void read_elements(S* to, const void* from, DType dtype,
+                                                    int64_t stride, int count) {
+  if (dtype == DType::kFloat)
+    convert_in(to, (const float*)from, stride, count, [](float x) { return x; });
+  else if (dtype == DType::kDouble)
+    convert_in(to, (const double*)from, stride, count, [](double x) { return x; });
+  else if (dtype == DType::kHalf)
+    convert_in(to, (const uint16_t*)from, stride, count, [](uint16_t x) { return from_half(x); });
+  else
+    convert_in(to, (const uint16_t*)from, stride, count,
+               [](uint16_t x) { return from_bfloat16(x); });
+}
+template <class S, class E, class F>
+MMSTN_INLINE void convert_out(E* to, const S* from, int64_t stride, int count, F convert) {
+  if (stride == 1)
+    for (int i = 0; i < count; ++i) to[i] = convert(from[i]);
+  else
+    for (int i = 0; i < count; ++i) to[i * stride] = convert(from[i]);
+}
+template <class S>
+__attribute__((noinline)) static void write_elements(void* to, const S* from, DType dtype,
+                                                     int64_t stride, int count) {
+  if (dtype == DType::kFloat)
+    convert_out((float*)to, from, stride, count, [](S x) { return float(x); });
+  else if (dtype == DType::kDouble)
+    convert_out((double*)to, from, stride, count, [](S x) { return double(x); });
+  else if (dtype == DType::kHalf)
+    convert_out((uint16_t*)to, from, stride, count, [](S x) { return to_half(float(x)); });
+  else
+    convert_out((uint16_t*)to, from, stride, count, [](S x) { return to_bfloat16(float(x)); });
 }
 
 // Pixels x channels of a tensor in memory.
@@ -98,10 +113,7 @@ __attribute__((noinline)) static void read_lines(S* lines, const void* from, Til
   for (int i = 0; i < N * N; ++i) lines[i] = S(0);
   for (int i = 0; i < count; ++i) {
     const void* p = at(from, t.dtype, i * line);
-    if (step == 1 && length == N)
-      read_elements(lines + i * N, p, t.dtype, 1, N);
-    else
-      read_elements(lines + i * N, p, t.dtype, step, length);
+    read_elements(lines + i * N, p, t.dtype, step, length);
   }
 }
 template <class S, int N>
@@ -111,10 +123,7 @@ __attribute__((noinline)) static void write_lines(void* to, const S* lines, Tile
   const int64_t line = inner ? t.pixel : t.channel, step = inner ? t.channel : t.pixel;
   for (int i = 0; i < count; ++i) {
     void* p = at(to, t.dtype, i * line);
-    if (step == 1 && length == N)
-      write_elements(p, lines + i * N, t.dtype, 1, N);
-    else
-      write_elements(p, lines + i * N, t.dtype, step, length);
+    write_elements(p, lines + i * N, t.dtype, step, length);
   }
 }
 
@@ -123,7 +132,13 @@ template <class S, int N>
 MMSTN_INLINE void read_tile(Vec<S, N> (&tile)[N], const void* from, const Tile& t, int pixels) {
   using V = Vec<S, N>;
   const bool inner = t.channels_innermost();
-  if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
+  if (N == 4 && inner && t.channels == 3 && t.dtype == dtype_of<S>()) {  // RGB
+    const S* p = (const S*)from;
+    for (int q = 0; q < N; ++q) {
+      tile[q] = V{};
+      if (q < pixels) std::memcpy(&tile[q], p + q * t.pixel, 3 * sizeof(S));
+    }
+  } else if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
     const S* p = (const S*)from;
     const int64_t line = inner ? t.pixel : t.channel;
     const int count = inner ? N : t.channels;
@@ -140,7 +155,11 @@ template <class S, int N>
 MMSTN_INLINE void write_tile(Vec<S, N> (&tile)[N], void* to, const Tile& t, int pixels) {
   const bool inner = t.channels_innermost();
   if (!inner) transpose<S, N>(tile);
-  if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
+  if (N == 4 && inner && t.channels == 3 && t.dtype == dtype_of<S>()) {
+    S* p = (S*)to;
+    for (int q = 0; q < N; ++q)
+      if (q < pixels) std::memcpy(p + q * t.pixel, &tile[q], 3 * sizeof(S));
+  } else if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
     S* p = (S*)to;
     const int64_t line = inner ? t.pixel : t.channel;
     const int count = inner ? N : t.channels;

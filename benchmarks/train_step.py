@@ -1,0 +1,109 @@
+"""What spatial transformers cost in training: a step of the paper's SVHN network with and without.
+
+    python benchmarks/train_step.py --output train_step.md
+
+One ST in front of each of the first four convolutions, as in the paper, whose figure is 6 % more
+time for a step. The same network with the compiled op, with PyTorch's own sampler, and without STs
+take turns. A fourth one has STs that do not sample: what is left is the cost of the localisation
+nets and of the gradient that the first convolution must now give them.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from sampler import machine
+from timing import interleaved, ratio
+from torch import Tensor
+
+from mmstn.models import SpatialTransformer
+
+CONFIGS = Path(__file__).parents[1] / 'configs/_base_/models/svhn'
+OURS = 'the compiled op'
+
+
+class Step:
+    """A backbone with a batch of noise: forward, backward and SGD."""
+
+    def __init__(self, backbone: dict, args: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.model = MODELS.build(backbone).to(args.device).train()
+        self.model.init_weights()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-5, momentum=0.9)
+        self.images = torch.randn(args.batch_size, 3, args.size, args.size, device=args.device)
+
+    def __call__(self) -> None:
+        self.optimizer.zero_grad()
+        (descriptor,) = self.model(self.images)
+        descriptor.square().mean().backward()
+        self.optimizer.step()
+
+
+def pytorchs(transformer: SpatialTransformer) -> SpatialTransformer:
+    """The transformer with the sampler that users write."""
+
+    def sample(x: Tensor, theta: Tensor) -> Tensor:
+        matrix = transformer.grid_generator.matrix(theta)
+        grid = F.affine_grid(matrix, [*x.shape[:2], *transformer.get_out_size(x)], False)
+        return F.grid_sample(x, grid, align_corners=False)
+
+    transformer.sample = sample
+    return transformer
+
+
+def nobodys(transformer: SpatialTransformer) -> SpatialTransformer:
+    """The transformer without sampling; theta gets a gradient all the same."""
+    transformer.sample = lambda x, theta: x + 0 * theta.sum()
+    return transformer
+
+
+def make_steps(args: argparse.Namespace) -> dict[str, Step]:
+    kind = f'{"-small" if args.small else ""}_{args.size}px.py'
+    plain = Config.fromfile(CONFIGS / f'cnn{kind}').model.backbone
+    multi = Config.fromfile(CONFIGS / f'st-cnn-multi{kind}').model.backbone
+    steps = {'without STs': Step(plain, args)}
+    changes = {OURS: None, "PyTorch's sampler": pytorchs, 'STs that do not sample': nobodys}
+    for name, change in changes.items():
+        steps[name] = step = Step(multi, args)
+        transformers = [m for m in step.model.modules() if isinstance(m, SpatialTransformer)]
+        for transformer in transformers if change else ():
+            change(transformer)
+    return steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--size', type=int, default=64, choices=[64, 128])
+    parser.add_argument('--small', action='store_true', help='the narrow network')
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--seconds', type=float, default=120, help='for all rounds together')
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument('--output', type=Path, help='writes the table there')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    init_default_scope('mmpretrain')
+    times = interleaved(make_steps(args), args.seconds)
+    plain = times['without STs']
+    lines = ['| SVHN CNN | ms a step | times the CNN without STs |', '|---|--:|--:|']
+    for name, seconds in times.items():
+        median, low, high = ratio(seconds, plain)
+        milliseconds = 1e3 * statistics.median(seconds)
+        lines.append(f'| {name} | {milliseconds:.0f} | {median:.3f} ({low:.3f}, {high:.3f}) |')
+    network = f'{"narrow, " if args.small else ""}{args.size} px, batch of {args.batch_size}'
+    rounds = f'{args.threads} threads, {len(plain)} rounds'
+    text = '\n'.join([f'{machine(args.device)}, {network}, {rounds}', '', *lines, ''])
+    print(text)
+    if args.output:
+        args.output.write_text(text)
+
+
+if __name__ == '__main__':
+    main()
