@@ -74,7 +74,7 @@ def _sample(
     padding_mode: str,
     align_corners: bool,
 ) -> Tensor:
-    return torch.ops.mmstn.sample(
+    return torch.ops.mmstn.sample.default(  # no search among overloads
         input,
         map.to(coordinate_dtype(input.dtype, map.dtype)),
         out_size[0],

@@ -2,168 +2,10 @@
 // scratch, W to a pixel, so that one set of weights serves W channels and nothing tests for bounds.
 #pragma once
 
-#include "taps.h"
-#include "tiles.h"
+#include "pack.h"
 
 namespace mmstn {
 namespace MMSTN_ARCH {
-
-// Zeroes the border of a padded map of W channels.
-template <class S, int W>
-static void zero_border(S* scratch, const Padded& padded) {
-  std::memset(scratch, 0, sizeof(S) * W * padded.offset(0, 0));
-  for (int64_t y = 0; y < padded.height; ++y)
-    std::memset(scratch + padded.offset(y, padded.width) * W, 0, sizeof(S) * W * 2);
-  const int64_t end = padded.offset(padded.height, -2);
-  std::memset(scratch + end * W, 0, sizeof(S) * W * (padded.pixels() - end));
-}
-
-template <class S, int W>
-static void zero_region(S* scratch, const Padded& padded, const Region& region) {
-  for (int64_t y = region.y0; y < region.y1; ++y)
-    std::memset(scratch + padded.offset(y, region.x0) * W, 0,
-                sizeof(S) * W * (region.x1 - region.x0));
-}
-
-// Up to four channels: L pixels at a time, turned by two rounds of interleaving.
-template <class S, int L>
-MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels) {
-  using V = Vec<S, L>;
-  V r[4];
-  for (int c = 0; c < 4; ++c) r[c] = c < channels ? load<V>(from + c * channel) : V{};
-  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
-  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
-  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
-  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
-  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
-  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
-  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
-  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
-  // Each 128 bits of r[q] are pixel q of a group of four.
-  for (int q = 0; q < 4; ++q)
-    for (int l = 0; l < L / 4; ++l) {
-      Vec<S, 4> pixel;
-      std::memcpy(&pixel, (const char*)&r[q] + l * sizeof(pixel), sizeof(pixel));
-      store(to + (4 * l + q) * 4, pixel);
-    }
-}
-
-// Walks through the pixels of a padded map, row after row.
-template <class S, int W>
-struct Walk {
-  S* at;
-  int64_t x, width;
-  Walk(S* scratch, const Padded& padded, int64_t first)
-      : at(scratch + padded.offset(first / padded.width, first % padded.width) * W),
-        x(first % padded.width), width(padded.width) {}
-  MMSTN_INLINE S* next() {
-    S* here = at;
-    at += W;
-    if (++x == width) {  // on to the next row
-      x = 0;
-      at += 2 * W;
-    }
-    return here;
-  }
-};
-
-// Whether the rows of a map follow each other without a gap, and all of it is wanted: tiles may then
-// run across rows, and only the last one can be a partial one.
-MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded, const Region& region) {
-  return view.h == padded.width * view.w && region.area() == padded.height * padded.width;
-}
-
-// Copies a region of the map into scratch.
-template <class S, int W, int L>
-static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
-                 const Block& block, const Region& region) {
-  const Tile tile{view.dtype, view.c, view.w, int(block.count)};
-  Vec<S, W> r[W];
-  const bool fours = W == 4 && sizeof(S) == 4 && L > 4 && view.dtype == dtype_of<S>() &&
-                     view.w == 1 && region.x1 - region.x0 >= L;
-  if (!fours && one_run(view, padded, region)) {
-    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
-    Walk<S, W> walk(scratch, padded, 0);
-    for (int64_t first = 0; first < end; first += W) {
-      if (first + W > end && end >= W) {  // overlaps the tile before
-        first = end - W;
-        walk = Walk<S, W>(scratch, padded, first);
-      }
-      const int pixels = int(end - first < W ? end - first : W);
-      read_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
-      for (int q = 0; q < W; ++q)
-        if (q < pixels) store(walk.next(), r[q]);
-    }
-    return;
-  }
-  for (int64_t y = region.y0; y < region.y1; ++y) {
-    const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    S* to = scratch + padded.offset(y, 0) * W;
-    if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
-      if (fours) {
-        for (int64_t x = region.x0; x < region.x1; x += L) {
-          if (x + L > region.x1) x = region.x1 - L;
-          pack_four<S, L>(to + x * W, (const S*)view.data + line + x, view.c, int(block.count));
-        }
-        continue;
-      }
-    }
-    for (int64_t x = region.x0; x < region.x1; x += W) {
-      int pixels = W;
-      if (x + W > region.x1) {  // the last tile overlaps the one before, or is a partial one
-        if (region.x1 - region.x0 >= W)
-          x = region.x1 - W;
-        else
-          pixels = int(region.x1 - x);
-      }
-      read_tile<S, W>(r, at(view.data, view.dtype, line + x * view.w), tile, pixels);
-      for (int q = 0; q < W; ++q)
-        if (q < pixels) store(to + (x + q) * W, r[q]);
-    }
-  }
-}
-
-// Copies scratch into a map: the region from scratch, zeros all around it.
-template <class S, int W>
-static void unpack(const S* scratch, const Padded& padded, const MapView& view, int64_t n,
-                   const Block& block, const Region& region) {
-  const Tile tile{view.dtype, view.c, view.w, int(block.count)};
-  Vec<S, W> r[W];
-  if (one_run(view, padded, region)) {
-    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
-    Walk<const S, W> walk(scratch, padded, 0);
-    for (int64_t first = 0; first < end; first += W) {
-      if (first + W > end && end >= W) {
-        first = end - W;
-        walk = Walk<const S, W>(scratch, padded, first);
-      }
-      const int pixels = int(end - first < W ? end - first : W);
-      for (int q = 0; q < W; ++q) r[q] = q < pixels ? load<Vec<S, W>>(walk.next()) : Vec<S, W>{};
-      write_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
-    }
-    return;
-  }
-  for (int64_t y = 0; y < padded.height; ++y) {
-    const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    const bool touched = y >= region.y0 && y < region.y1;
-    const S* from = scratch + padded.offset(y, 0) * W;
-    for (int64_t x = 0; x < padded.width; x += W) {
-      int pixels = int(padded.width - x < W ? padded.width - x : W);
-      if (pixels < W && padded.width >= W) {
-        x = padded.width - W;
-        pixels = W;
-      }
-      const bool full = touched && x >= region.x0 && x + pixels <= region.x1;
-      const bool none = !touched || x >= region.x1 || x + pixels <= region.x0;
-      for (int q = 0; q < W; ++q) {
-        const bool live =
-            q < pixels && (full || (!none && x + q >= region.x0 && x + q < region.x1));
-        r[q] = live ? load<Vec<S, W>>(from + (x + q) * W) : Vec<S, W>{};
-      }
-      write_tile<S, W>(r, at(view.data, view.dtype, line + x * view.w), tile, pixels);
-    }
-  }
-}
 
 // How the pixels of a tile are scattered: neighbours write to the same place, and a write must be
 // through before it is read again, so they are not taken one after the other.
@@ -192,18 +34,6 @@ MMSTN_INLINE void sample_tile(const BilinearTaps<S>& taps, int first, int pixels
 }
 // With four channels to a pixel two neighbours are one load: rows are mixed first, then the tile is
 // turned, left neighbours in one half of a vector and right ones in the other, and these are mixed.
-template <class S>
-MMSTN_INLINE void turn_pairs(Vec<S, 8> (&r)[4]) {
-  using P = Vec<S, 8>;
-  const P a = shuffle<PickUnpack<8, 4, 1, 0>>(r[0], r[1]);
-  const P b = shuffle<PickUnpack<8, 4, 1, 1>>(r[0], r[1]);
-  const P c = shuffle<PickUnpack<8, 4, 1, 0>>(r[2], r[3]);
-  const P d = shuffle<PickUnpack<8, 4, 1, 1>>(r[2], r[3]);
-  r[0] = shuffle<PickUnpack<8, 4, 2, 0>>(a, c);
-  r[1] = shuffle<PickUnpack<8, 4, 2, 1>>(a, c);
-  r[2] = shuffle<PickUnpack<8, 4, 2, 0>>(b, d);
-  r[3] = shuffle<PickUnpack<8, 4, 2, 1>>(b, d);
-}
 MMSTN_INLINE void sample_pairs(const BilinearTaps<float>& taps, int first, const float* scratch,
                                int64_t pitch, float* out, const Tile& tile) {
   using P = Vec<float, 8>;
@@ -213,7 +43,7 @@ MMSTN_INLINE void sample_pairs(const BilinearTaps<float>& taps, int first, const
     const float* p = scratch + int64_t(taps.offset.v[first + q]) * 4;
     r[q] = load<P>(p) * taps.uy.v[first + q] + load<P>(p + pitch) * taps.ty.v[first + q];
   }
-  turn_pairs<float>(r);
+  turn_quads(r);
   const V left = load<V>(taps.ux.v + first), right = load<V>(taps.tx.v + first);
   for (int c = 0; c < 4; ++c)
     if (c < tile.channels)
@@ -234,8 +64,8 @@ MMSTN_INLINE void gradient_pairs(const BilinearTaps<float>& taps, Chunk<float>& 
     above[q] = load<P>(p) * twice;
     below[q] = load<P>(p + pitch) * twice;
   }
-  turn_pairs<float>(above);
-  turn_pairs<float>(below);
+  turn_quads(above);
+  turn_quads(below);
   const P a = (above[0] + above[1]) + (above[2] + above[3]);  // sums over channels
   const P b = (below[0] + below[1]) + (below[2] + below[3]);
   const V s00 = half<0, V>(a), s01 = half<1, V>(a), s10 = half<0, V>(b), s11 = half<1, V>(b);

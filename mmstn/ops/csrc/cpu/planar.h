@@ -46,13 +46,13 @@ struct BorderedCells {
   int64_t pitch;
   static constexpr bool inside = true, single = true;
 
+  BorderedCells() = default;
   MMSTN_INLINE BorderedCells(const BilinearTaps<S>& taps, int first, const Problem&, int64_t pitch)
       : offset(taps.offset.v + first), pitch(pitch) {}
   MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
     load_pairs<L>(plane, offset, v00, v01);
     load_pairs<L>(plane + pitch, offset, v10, v11);
   }
-  MMSTN_INLINE void prefetch(const S*) const {}
   // Where each point's cell is in a plane of gradients, border included.
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>&, int, int q) const { return offset[q]; }
 };
@@ -69,6 +69,7 @@ struct MapCells {
   int64_t width;
   Mask left_left, left_right, right_left, right_right, has_above, has_below;
 
+  MapCells() = default;
   MMSTN_INLINE MapCells(const BilinearTaps<S>& taps, int first, const Problem& p, int64_t pitch) {
     using Index = Vec<int32_t, L>;
     const Index ix = load<Index>(taps.ix.v + first), iy = load<Index>(taps.iy.v + first);
@@ -91,13 +92,6 @@ struct MapCells {
 
   MMSTN_INLINE int64_t cell(const BilinearTaps<S>& taps, int first, int q) const {
     return int64_t(taps.iy.v[first + q]) * width + taps.ix.v[first + q];
-  }
-  // Points far apart in a large map wait for memory: asked for early, many lines come at once.
-  MMSTN_INLINE void prefetch(const S* plane) const {
-    for (int q = 0; q < L; ++q) {
-      __builtin_prefetch(plane + above[q]);
-      __builtin_prefetch(plane + below[q]);
-    }
   }
   MMSTN_INLINE void values(const S* plane, V* v00, V* v01, V* v10, V* v11) const {
     load_pairs<L>(plane, above, v00, v01);
@@ -128,8 +122,6 @@ struct MapCells {
     *right = r;
   }
 };
-
-constexpr int kAhead = 2;  // channels
 
 // One row between a tensor and scratch.
 template <class S, int L>
@@ -168,25 +160,39 @@ static void unpack_plane(const S* scratch, const Padded& padded, const MapView& 
   }
 }
 
+// The cells of a chunk, L points at a time. Channels are the loop around them, so that reads follow
+// each other in one plane: from plane to plane each would touch another page of memory.
+template <class Cells, int L>
+struct ChunkCells {
+  Cells cells[kChunk / L];
+  int first[kChunk / L], groups = 0;
+
+  // `overlap`: the last group may begin inside the one before, so that it is a full one.
+  template <class S>
+  MMSTN_INLINE ChunkCells(const Problem& p, const BilinearTaps<S>& taps, int count, int64_t pitch,
+                          bool overlap) {
+    for (int q = 0; q < count; q += L, ++groups) {
+      first[groups] = overlap && q + L > count && count >= L ? count - L : q;
+      cells[groups] = Cells(taps, first[groups], p, pitch);
+    }
+  }
+};
+
 template <class Cells, class S, int L>
 static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int count,
                           const S* planes, int64_t pitch, void* out, const Tile& tile) {
   using V = Vec<S, L>;
-  for (int first = 0; first < count; first += L) {
-    if (first + L > count && count >= L) first = count - L;  // overlaps the ones before
-    const Cells cells(taps, first, p, pitch);
-    const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
-    const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
-    const int pixels = count - first < L ? count - first : L;
-    const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
-    const int channels = Cells::single ? 1 : tile.channels;  // known: no addresses to keep
-    for (int c = 0; c < channels; ++c) {
+  const ChunkCells<Cells, L> chunk(p, taps, count, pitch, true);
+  const int channels = Cells::single ? 1 : tile.channels;
+  for (int c = 0; c < channels; ++c)
+    for (int g = 0; g < chunk.groups; ++g) {
+      const int first = chunk.first[g], pixels = count - first < L ? count - first : L;
       V v00, v01, v10, v11;
-      cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
-      cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
-      const V v = v00 * w00 + v01 * w01 + (v10 * w10 + v11 * w11);
+      chunk.cells[g].values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
+      const V v = v00 * load<V>(taps.w00.v + first) + v01 * load<V>(taps.w01.v + first) +
+                  (v10 * load<V>(taps.w10.v + first) + v11 * load<V>(taps.w11.v + first));
       void* to = at(out, tile.dtype, first * tile.pixel + c * tile.channel);
-      if (whole) {
+      if (pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>()) {
         store((S*)to, v);
       } else {
         alignas(64) S lanes[L];
@@ -194,83 +200,95 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
         write_elements(to, lanes, tile.dtype, tile.pixel, pixels);
       }
     }
+}
+
+// The gradient of L samples, zero for points that are not there.
+template <class S, int L>
+MMSTN_INLINE Vec<S, L> read_gradient(const void* from, const Tile& tile, int pixels) {
+  if (pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>())
+    return load<Vec<S, L>>((const S*)from);
+  alignas(64) S lanes[L] = {};
+  read_elements(lanes, from, tile.dtype, tile.pixel, pixels);
+  return load<Vec<S, L>>(lanes);
+}
+
+// Writes (gx, gy).
+template <class Cells, class S, int L>
+static void map_gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& points,
+                                const S* planes, int64_t pitch, const void* gradient,
+                                const Tile& tile) {
+  using V = Vec<S, L>;
+  const ChunkCells<Cells, L> chunk(p, taps, points.count, pitch, true);
+  const int channels = Cells::single ? 1 : tile.channels;
+  V gx[kChunk / L], gy[kChunk / L];
+  for (int c = 0; c < channels; ++c)
+    for (int g = 0; g < chunk.groups; ++g) {
+      const int first = chunk.first[g], left = points.count - first;
+      const V dv = read_gradient<S, L>(
+          at(gradient, tile.dtype, first * tile.pixel + c * tile.channel), tile,
+          left < L ? left : L);
+      V v00, v01, v10, v11;
+      chunk.cells[g].values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
+      const V tx = load<V>(taps.tx.v + first), ty = load<V>(taps.ty.v + first);
+      const V x = dv * ((v01 - v00) * (1 - ty) + (v11 - v10) * ty);
+      const V y = dv * ((v10 - v00) * (1 - tx) + (v11 - v01) * tx);
+      gx[g] = c ? gx[g] + x : x;
+      gy[g] = c ? gy[g] + y : y;
+    }
+  for (int g = 0; g < chunk.groups; ++g) {
+    const int first = chunk.first[g];
+    store(points.gx + first, gx[g] * load<V>(taps.slope_x.v + first));
+    store(points.gy + first, gy[g] * load<V>(taps.slope_y.v + first));
   }
 }
 
-// Adds to `d_planes`, the gradient of the planes, which lies in memory as `planes` or without gaps,
-// and to (gx, gy).
-template <class Cells, class S, int L, bool to_input, bool to_map>
-static void gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& chunk,
-                            const S* planes, S* d_planes, int64_t pitch,
-                            int64_t d_pitch, const void* gradient, const Tile& tile) {
+// Adds to `d_planes`, the gradient of the planes, which lies in memory as `planes` or without gaps.
+template <class Cells, class S, int L>
+static void input_gradient_planar(const Problem& p, const BilinearTaps<S>& taps, int count,
+                                  S* d_planes, int64_t pitch, int64_t d_pitch,
+                                  const void* gradient, const Tile& tile) {
   using V = Vec<S, L>;
   const int32_t width = int32_t(p.width), height = int32_t(p.height);
-  for (int first = 0; first < chunk.count; first += L) {
-    if (!to_input && first + L > chunk.count && chunk.count >= L) first = chunk.count - L;
-    const Cells cells(taps, first, p, pitch);
-    const int pixels = chunk.count - first < L ? chunk.count - first : L;
-    const bool whole = pixels == L && tile.pixel == 1 && tile.dtype == dtype_of<S>();
-    const V w00 = load<V>(taps.w00.v + first), w01 = load<V>(taps.w01.v + first);
-    const V w10 = load<V>(taps.w10.v + first), w11 = load<V>(taps.w11.v + first);
-    const V tx = load<V>(taps.tx.v + first), ty = load<V>(taps.ty.v + first);
-    V gx = {}, gy = {};
-    const int channels = Cells::single ? 1 : tile.channels;
-    for (int c = 0; c < channels; ++c) {
-      const void* from = at(gradient, tile.dtype, first * tile.pixel + c * tile.channel);
-      V g;
-      if (whole) {
-        g = load<V>((const S*)from);
-      } else {
-        alignas(64) S lanes[L] = {};
-        read_elements(lanes, from, tile.dtype, tile.pixel, pixels);
-        g = load<V>(lanes);
+  const ChunkCells<Cells, L> chunk(p, taps, count, pitch, false);
+  const int channels = Cells::single ? 1 : tile.channels;
+  for (int c = 0; c < channels; ++c)
+    for (int g = 0; g < chunk.groups; ++g) {
+      const int first = chunk.first[g], pixels = count - first < L ? count - first : L;
+      const V dv = read_gradient<S, L>(
+          at(gradient, tile.dtype, first * tile.pixel + c * tile.channel), tile, pixels);
+      alignas(64) S d00[L], d01[L], d10[L], d11[L];
+      store(d00, dv * load<V>(taps.w00.v + first));
+      store(d01, dv * load<V>(taps.w01.v + first));
+      store(d10, dv * load<V>(taps.w10.v + first));
+      store(d11, dv * load<V>(taps.w11.v + first));
+      S* d = d_planes + c * p.input_gradient.c;
+      const Cells& cells = chunk.cells[g];
+      if (cells.inside) {
+        for (int o = 0; o < L; ++o) {
+          const int q = (o % 2) * (L / 2) + o / 2;  // neighbours not one after the other
+          if (q >= pixels) continue;
+          S* cell = d + cells.cell(taps, first, q);
+          cell[0] += d00[q];
+          cell[1] += d01[q];
+          cell[d_pitch] += d10[q];
+          cell[d_pitch + 1] += d11[q];
+        }
+        continue;
       }
-      if (to_map) {
-        V v00, v01, v10, v11;
-        cells.prefetch(planes + (c + kAhead < channels ? c + kAhead : c) * p.input.c);
-        cells.values(planes + c * p.input.c, &v00, &v01, &v10, &v11);
-        gx += g * ((v01 - v00) * (1 - ty) + (v11 - v10) * ty);
-        gy += g * ((v10 - v00) * (1 - tx) + (v11 - v01) * tx);
-      }
-      if (to_input) {
-        alignas(64) S d00[L], d01[L], d10[L], d11[L];
-        store(d00, g * w00);
-        store(d01, g * w01);
-        store(d10, g * w10);
-        store(d11, g * w11);
-        S* d = d_planes + c * p.input_gradient.c;
-        if (cells.inside) {
-          for (int o = 0; o < L; ++o) {
-            const int q = (o % 2) * (L / 2) + o / 2;  // neighbours not one after the other
-            if (q >= pixels) continue;
-            S* cell = d + cells.cell(taps, first, q);
-            cell[0] += d00[q];
-            cell[1] += d01[q];
-            cell[d_pitch] += d10[q];
-            cell[d_pitch + 1] += d11[q];
-          }
-        } else {
-          for (int q = 0; q < pixels; ++q) {
-            const int32_t y = taps.iy.v[first + q], x = taps.ix.v[first + q];
-            S* cell = d + int64_t(y) * width + x;
-            const bool left = x >= 0 && x < width, right = x >= -1 && x < width - 1;
-            if (y >= 0 && y < height) {
-              if (left) cell[0] += d00[q];
-              if (right) cell[1] += d01[q];
-            }
-            if (y >= -1 && y < height - 1) {
-              if (left) cell[width] += d10[q];
-              if (right) cell[width + 1] += d11[q];
-            }
-          }
+      for (int q = 0; q < pixels; ++q) {
+        const int32_t y = taps.iy.v[first + q], x = taps.ix.v[first + q];
+        S* cell = d + int64_t(y) * width + x;
+        const bool left = x >= 0 && x < width, right = x >= -1 && x < width - 1;
+        if (y >= 0 && y < height) {
+          if (left) cell[0] += d00[q];
+          if (right) cell[1] += d01[q];
+        }
+        if (y >= -1 && y < height - 1) {
+          if (left) cell[width] += d10[q];
+          if (right) cell[width + 1] += d11[q];
         }
       }
     }
-    if (to_map) {
-      store(chunk.gx + first, gx * load<V>(taps.slope_x.v + first));
-      store(chunk.gy + first, gy * load<V>(taps.slope_y.v + first));
-    }
-  }
 }
 
 }  // namespace MMSTN_ARCH

@@ -75,7 +75,7 @@ class Runner {
       region = inside(touched<mode>(task));
     if (4 * region.area() > 3 * area) region = whole;  // in one run
     if constexpr (mode == kBilinear) {
-      if (use_planes(region, count)) return run_planar<MapCells<S, L>>(task, b, region);
+      if (use_planes(region, count, block.width)) return run_planar<MapCells<S, L>>(task, b, region);
       if (block.width == 1) return run_planar<BorderedCells<S, L>>(task, b, region);
     }
     switch (block.width) {
@@ -97,12 +97,13 @@ class Runner {
       run_packed<mode, 2>(task, b, region);
   }
 
-  bool use_planes(const Region& region, int64_t count) const {
+  bool use_planes(const Region& region, int64_t count, int width) const {
     if (p_.input.dtype != dtype_of<S>() || p_.input.w != 1 || p_.width < 2) return false;
     if (p_.input.h < 0 || p_.height * p_.input.h > INT32_MAX) return false;
     const MapView& d = p_.input_gradient;
     if (to_input_ && (d.dtype != dtype_of<S>() || d.w != 1 || d.h != p_.width)) return false;
-    return region.area() > (to_input_ ? 10 : 5) * count;
+    // A single channel gains nothing from a copy but a border without tests.
+    return region.area() > (width == 1 ? 2 : to_input_ ? 10 : 5) * count;
   }
 
   // Coordinates this large may be off by a pixel in float32.
@@ -220,7 +221,7 @@ class Runner {
         gradient_packed<S, W, false, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
-    if (to_input_) unpack<S, W>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
+    if (to_input_) unpack<S, W, L>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
   }
 
   template <class Cells>
@@ -262,11 +263,9 @@ class Runner {
         return sample_planar<Cells, S, L>(p_, taps, count, planes, pitch, data, tile);
       // Two passes: together they need more registers than there are.
       if (to_map_)
-        gradient_planar<Cells, S, L, false, true>(p_, taps, chunk_, planes, d_planes, pitch,
-                                                  d_pitch, data, tile);
+        map_gradient_planar<Cells, S, L>(p_, taps, chunk_, planes, pitch, data, tile);
       if (to_input_)
-        gradient_planar<Cells, S, L, true, false>(p_, taps, chunk_, planes, d_planes, pitch,
-                                                  d_pitch, data, tile);
+        input_gradient_planar<Cells, S, L>(p_, taps, count, d_planes, pitch, d_pitch, data, tile);
       if (to_map_) finish(t, task, b, k, first);
     });
     if (bordered && to_input_)

@@ -1,0 +1,240 @@
+// Between a map and the scratch that it is sampled in: W channels to a pixel, a border of zeros.
+#pragma once
+
+#include "taps.h"
+#include "tiles.h"
+
+namespace mmstn {
+namespace MMSTN_ARCH {
+
+// Zeroes the border of a padded map of W channels.
+template <class S, int W>
+static void zero_border(S* scratch, const Padded& padded) {
+  std::memset(scratch, 0, sizeof(S) * W * padded.offset(0, 0));
+  for (int64_t y = 0; y < padded.height; ++y)
+    std::memset(scratch + padded.offset(y, padded.width) * W, 0, sizeof(S) * W * 2);
+  const int64_t end = padded.offset(padded.height, -2);
+  std::memset(scratch + end * W, 0, sizeof(S) * W * (padded.pixels() - end));
+}
+
+template <class S, int W>
+static void zero_region(S* scratch, const Padded& padded, const Region& region) {
+  for (int64_t y = region.y0; y < region.y1; ++y)
+    std::memset(scratch + padded.offset(y, region.x0) * W, 0,
+                sizeof(S) * W * (region.x1 - region.x0));
+}
+
+// Transposes 4 x 4 numbers in every 128 bits of four vectors.
+template <class V>
+MMSTN_INLINE void turn_quads(V (&r)[4]) {
+  constexpr int L = VecOps<V>::lanes;
+  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
+  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
+  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
+  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
+}
+
+// L pixels of up to four channels: between one vector a channel and pixels one behind the other.
+template <class S, int L>
+MMSTN_INLINE void to_pixels(Vec<S, L> (&r)[4]) {
+  using V = Vec<S, L>;
+  turn_quads(r);  // 128 bits number l of r[q] are pixel 4 l + q
+  const V a = r[0], b = r[1], c = r[2], d = r[3];
+  if constexpr (L == 16) {
+    const V low = shuffle<PickLow<L, 8>>(a, c), high = shuffle<PickHigh<L, 8>>(a, c);
+    const V low1 = shuffle<PickLow<L, 8>>(b, d), high1 = shuffle<PickHigh<L, 8>>(b, d);
+    r[0] = shuffle<PickLow<L, 4>>(low, low1);
+    r[1] = shuffle<PickHigh<L, 4>>(low, low1);
+    r[2] = shuffle<PickLow<L, 4>>(high, high1);
+    r[3] = shuffle<PickHigh<L, 4>>(high, high1);
+  } else {
+    r[0] = shuffle<PickLow<L, 4>>(a, b);
+    r[1] = shuffle<PickLow<L, 4>>(c, d);
+    r[2] = shuffle<PickHigh<L, 4>>(a, b);
+    r[3] = shuffle<PickHigh<L, 4>>(c, d);
+  }
+}
+template <class S, int L>
+MMSTN_INLINE void to_channels(Vec<S, L> (&r)[4]) {
+  using V = Vec<S, L>;
+  const V a = r[0], b = r[1], c = r[2], d = r[3];
+  if constexpr (L == 16) {
+    const V low = shuffle<PickLow<L, 8>>(a, c), high = shuffle<PickHigh<L, 8>>(a, c);
+    const V low1 = shuffle<PickLow<L, 8>>(b, d), high1 = shuffle<PickHigh<L, 8>>(b, d);
+    r[0] = shuffle<PickLow<L, 4>>(low, low1);
+    r[1] = shuffle<PickHigh<L, 4>>(low, low1);
+    r[2] = shuffle<PickLow<L, 4>>(high, high1);
+    r[3] = shuffle<PickHigh<L, 4>>(high, high1);
+  } else {
+    r[0] = shuffle<PickLow<L, 4>>(a, c);
+    r[1] = shuffle<PickHigh<L, 4>>(a, c);
+    r[2] = shuffle<PickLow<L, 4>>(b, d);
+    r[3] = shuffle<PickHigh<L, 4>>(b, d);
+  }
+  turn_quads(r);
+}
+template <class S, int L>
+MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels) {
+  using V = Vec<S, L>;
+  V r[4];
+  for (int c = 0; c < 4; ++c) r[c] = c < channels ? load<V>(from + c * channel) : V{};
+  to_pixels<S, L>(r);
+  for (int i = 0; i < 4; ++i) store(to + i * L, r[i]);
+}
+template <class S, int L>
+MMSTN_INLINE void unpack_four(S* to, const S* from, int64_t channel, int channels) {
+  using V = Vec<S, L>;
+  V r[4];
+  for (int i = 0; i < 4; ++i) r[i] = load<V>(from + i * L);
+  to_channels<S, L>(r);
+  for (int c = 0; c < 4; ++c)
+    if (c < channels) store(to + c * channel, r[c]);
+}
+
+// Walks through the pixels of a padded map, row after row.
+template <class S, int W>
+struct Walk {
+  S* at;
+  int64_t x, width;
+  Walk(S* scratch, const Padded& padded, int64_t first)
+      : at(scratch + padded.offset(first / padded.width, first % padded.width) * W),
+        x(first % padded.width), width(padded.width) {}
+  MMSTN_INLINE S* next() {
+    S* here = at;
+    at += W;
+    if (++x == width) {  // on to the next row
+      x = 0;
+      at += 2 * W;
+    }
+    return here;
+  }
+};
+
+// Whether the rows of a map follow each other without a gap, and all of it is wanted: tiles may then
+// run across rows, and only the last one can be a partial one.
+MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded, const Region& region) {
+  return view.h == padded.width * view.w && region.area() == padded.height * padded.width;
+}
+
+// Whether rows of up to four channels go L pixels at a time.
+template <class S, int W, int L>
+MMSTN_INLINE bool fours_at_once(const MapView& view, const Region& region) {
+  return W == 4 && sizeof(S) == 4 && L > 4 && view.dtype == dtype_of<S>() && view.w == 1 &&
+         region.x1 - region.x0 >= L;
+}
+
+// Copies a region of the map into scratch.
+template <class S, int W, int L>
+static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                 const Block& block, const Region& region) {
+  const Tile tile{view.dtype, view.c, view.w, int(block.count)};
+  Vec<S, W> r[W];
+  const bool fours = fours_at_once<S, W, L>(view, region);
+  if (!fours && one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {  // overlaps the tile before
+        first = end - W;
+        walk = Walk<S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      read_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+      for (int q = 0; q < W; ++q)
+        if (q < pixels) store(walk.next(), r[q]);
+    }
+    return;
+  }
+  for (int64_t y = region.y0; y < region.y1; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h;
+    S* to = scratch + padded.offset(y, 0) * W;
+    if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
+      if (fours) {
+        for (int64_t x = region.x0; x < region.x1; x += L) {
+          if (x + L > region.x1) x = region.x1 - L;
+          pack_four<S, L>(to + x * W, (const S*)view.data + line + x, view.c, int(block.count));
+        }
+        continue;
+      }
+    }
+    for (int64_t x = region.x0; x < region.x1; x += W) {
+      int pixels = W;
+      if (x + W > region.x1) {  // the last tile overlaps the one before, or is a partial one
+        if (region.x1 - region.x0 >= W)
+          x = region.x1 - W;
+        else
+          pixels = int(region.x1 - x);
+      }
+      read_tile<S, W>(r, at(view.data, view.dtype, line + x * view.w), tile, pixels);
+      for (int q = 0; q < W; ++q)
+        if (q < pixels) store(to + (x + q) * W, r[q]);
+    }
+  }
+}
+
+// Copies scratch into a map: the region from scratch, zeros all around it.
+template <class S, int W, int L>
+static void unpack(const S* scratch, const Padded& padded, const MapView& view, int64_t n,
+                   const Block& block, const Region& region) {
+  const Tile tile{view.dtype, view.c, view.w, int(block.count)};
+  Vec<S, W> r[W];
+  if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
+    if (fours_at_once<S, W, L>(view, region)) {
+      for (int64_t y = 0; y < padded.height; ++y) {
+        S* to = (S*)view.data + n * view.n + block.first * view.c + y * view.h;
+        const bool touched = y >= region.y0 && y < region.y1;
+        const int64_t left = touched ? region.x0 : padded.width, right = touched ? region.x1 : left;
+        for (int c = 0; c < block.count; ++c) {
+          std::memset(to + c * view.c, 0, sizeof(S) * left);
+          std::memset(to + c * view.c + right, 0, sizeof(S) * (padded.width - right));
+        }
+        for (int64_t x = left; x < right; x += L) {
+          if (x + L > right) x = right - L;
+          unpack_four<S, L>(to + x, scratch + padded.offset(y, x) * W, view.c, int(block.count));
+        }
+      }
+      return;
+    }
+  }
+  if (one_run(view, padded, region)) {
+    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+    Walk<const S, W> walk(scratch, padded, 0);
+    for (int64_t first = 0; first < end; first += W) {
+      if (first + W > end && end >= W) {
+        first = end - W;
+        walk = Walk<const S, W>(scratch, padded, first);
+      }
+      const int pixels = int(end - first < W ? end - first : W);
+      for (int q = 0; q < W; ++q) r[q] = q < pixels ? load<Vec<S, W>>(walk.next()) : Vec<S, W>{};
+      write_tile<S, W>(r, at(view.data, view.dtype, start + first * view.w), tile, pixels);
+    }
+    return;
+  }
+  for (int64_t y = 0; y < padded.height; ++y) {
+    const int64_t line = n * view.n + block.first * view.c + y * view.h;
+    const bool touched = y >= region.y0 && y < region.y1;
+    const S* from = scratch + padded.offset(y, 0) * W;
+    for (int64_t x = 0; x < padded.width; x += W) {
+      int pixels = int(padded.width - x < W ? padded.width - x : W);
+      if (pixels < W && padded.width >= W) {
+        x = padded.width - W;
+        pixels = W;
+      }
+      const bool full = touched && x >= region.x0 && x + pixels <= region.x1;
+      const bool none = !touched || x >= region.x1 || x + pixels <= region.x0;
+      for (int q = 0; q < W; ++q) {
+        const bool live =
+            q < pixels && (full || (!none && x + q >= region.x0 && x + q < region.x1));
+        r[q] = live ? load<Vec<S, W>>(from + (x + q) * W) : Vec<S, W>{};
+      }
+      write_tile<S, W>(r, at(view.data, view.dtype, line + x * view.w), tile, pixels);
+    }
+  }
+}
+
+}  // namespace MMSTN_ARCH
+}  // namespace mmstn
