@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## check style and types
 # A copy of the package whose op checks every access. It wants the sanitizer's library and the C++
 # library in the process before Python. Leaks are left out: Python and PyTorch have theirs.
 ASAN := build/asan
-ASAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+ASAN_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g1
 LIBRARY = $(shell $(CXX) -print-file-name=$(1))
 asan: $(INSTALLED) ## test the compiled op under the address and undefined-behaviour sanitizers
 	rm -rf $(ASAN)/mmstn $(ASAN)/tests && mkdir -p $(ASAN)

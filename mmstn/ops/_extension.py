@@ -61,7 +61,8 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
     os.environ['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
 
     sources = [CSRC / 'sampler.cpp', *sorted((CSRC / 'cpu').glob('*.cpp'))]
-    flags = ['-O3', '-g0', '-fno-gnu-unique', '-ffp-contract=fast', '-Wno-psabi']
+    flags = [] if '-O' in os.environ.get('CFLAGS', '') else ['-O3', '-g0']
+    flags += ['-fno-gnu-unique', '-ffp-contract=fast', '-Wno-psabi']
     version = subprocess.run([compiler.split()[0], '--version'], capture_output=True, text=True)
     if 'clang' in version.stdout:
         flags.remove('-fno-gnu-unique')  # a flag of GCC's, against a habit of GCC's
