@@ -18,12 +18,9 @@ FEW_STEPS = [
     'train_cfg.val_interval=2',
     'train_dataloader.batch_size=8',
     'train_dataloader.num_workers=0',
-    'train_dataloader.persistent_workers=False',
     'val_dataloader.num_workers=0',
-    'val_dataloader.persistent_workers=False',
     'val_dataloader.dataset.indices=40',
     'test_dataloader.num_workers=0',
-    'test_dataloader.persistent_workers=False',
     'test_dataloader.dataset.indices=40',
 ]
 

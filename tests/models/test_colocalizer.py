@@ -13,7 +13,7 @@ CLASSIFIER = dict(
     backbone=dict(type='MNISTCNN', in_size=12, channels=(3, 4), kernel_sizes=(3, 3)),
     head=dict(type='LinearClsHead', num_classes=5, in_channels=4),
 )
-LAYERS = ('backbone.layers.2', 'head.fc')
+LAYERS = ('backbone.layers.3', 'head.fc')
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_encoder_concatenates_activations():
     module = MODELS.build(encoder())
     x = torch.rand(2, 1, 12, 12)
     layers = module.classifier.backbone.layers
-    convolution = layers[:3](x)
+    convolution = layers[:4](x)
     scores = module.classifier.head.fc(layers(x))
     expected = torch.cat([convolution.flatten(1), scores], dim=1)
     torch.testing.assert_close(module(x), expected)

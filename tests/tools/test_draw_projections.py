@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / 'configs/mnist_3d/st-cnn-affine_1xb128-3k_mnist5k-30.py'
+CONFIG = ROOT / 'configs/mnist_3d/st-cnn-affine_1xb64-2k_mnist5k-30.py'
 
 
 def test_draws_what_is_before_and_behind_the_transformer(tmp_path):

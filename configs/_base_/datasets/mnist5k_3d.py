@@ -6,7 +6,7 @@ shrink = dict(type='Resize', scale=(14, 14), interpolation='area', backend='cv2'
 volume = dict(type='RandomExtrusion', depth=14, out_size=(30, 30, 30))
 
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=64,
     num_workers=2,
     dataset=dict(
         _delete_=True,

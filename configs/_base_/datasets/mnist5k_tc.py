@@ -2,7 +2,7 @@
 _base_ = './mnist_tc.py'
 
 train_dataloader = dict(
-    batch_size=128,
+    batch_size=64,
     num_workers=2,
     dataset=dict(dataset=dict(_delete_=True, type='MNIST5k', split='train')),
 )

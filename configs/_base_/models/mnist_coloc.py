@@ -1,6 +1,6 @@
 # Co-localisation (appendix A.2 of the paper). The encoder is the network of
-# mnist_coloc/encoder_1xb128-3k_mnist5k.py; train that first.
-encoder_checkpoint = 'work_dirs/encoder_1xb128-3k_mnist5k/iter_3000.pth'
+# mnist_coloc/encoder_1xb64-2k_mnist5k.py; train that first.
+encoder_checkpoint = 'work_dirs/encoder_1xb64-2k_mnist5k/iter_2000.pth'
 
 model = dict(
     type='STNCoLocalizer',
@@ -29,7 +29,9 @@ model = dict(
             init_cfg=dict(type='Pretrained', checkpoint=encoder_checkpoint),
         ),
         # Three activation layers, as in the paper, which does not say which.
-        layers=('backbone.layers.2', 'backbone.layers.5', 'head.fc'),
+        layers=('backbone.layers.3', 'backbone.layers.6', 'head.fc'),
+        # Or a layer with many channels drowns the margin.
+        normalize=True,
     ),
     loss=dict(type='TripletHingeLoss', margin=1.0),
     random_scale=28 / 84,

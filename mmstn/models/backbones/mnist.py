@@ -78,7 +78,10 @@ class MNISTFC(_DescriptorNet):
 
 @MODELS.register_module()
 class MNISTCNN(_DescriptorNet):
-    """Two convolutions without padding, each with a ReLU and a max-pooling by 2.
+    """Two convolutions without padding, each with a max-pooling by 2 and a ReLU.
+
+    The paper's order is ReLU, then pooling. The largest of four is the same either way, and a ReLU
+    behind the pooling has a quarter of the work.
 
     Attributes:
         out_channels (int): F, the size of the flattened map, for the head's ``in_channels``.
@@ -109,8 +112,8 @@ class MNISTCNN(_DescriptorNet):
         for width, kernel_size in zip(channels, kernel_sizes, strict=True):
             layers += [
                 nn.Conv2d(width_in, width, kernel_size),
-                nn.ReLU(inplace=True),
                 nn.MaxPool2d(2),
+                nn.ReLU(inplace=True),
             ]
             width_in = width
         super().__init__(layers, in_channels, in_size, downsample, init_cfg)

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/mnist/cnn_42.py',
+    '../_base_/datasets/mnist5k_rts.py',
+    '../_base_/schedules/mnist5k_bs64_2k.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,6 +1,0 @@
-_base_ = [
-    '../_base_/models/mnist/fc_28.py',
-    '../_base_/datasets/mnist5k_p.py',
-    '../_base_/schedules/mnist5k_bs128_3k.py',
-    '../_base_/default_runtime.py',
-]

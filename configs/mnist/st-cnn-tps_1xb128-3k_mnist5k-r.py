@@ -1,2 +1,0 @@
-_base_ = './st-cnn-affine_1xb128-3k_mnist5k-r.py'
-model = dict(backbone=dict(transformer=dict(grid_generator=dict(type='TPSGridGenerator'))))

@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/mnist_addition/2xst-fc.py',
+    '../_base_/datasets/mnist5k_addition.py',
+    '../_base_/schedules/mnist5k_bs64_4k.py',
+    '../_base_/default_runtime.py',
+]
+
+# Which digit each ST looks at.
+custom_hooks = [dict(type='WindowsHook', transformer='backbone.inserted.0.layers')]
+val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='DigitCoverage')]
+test_evaluator = val_evaluator

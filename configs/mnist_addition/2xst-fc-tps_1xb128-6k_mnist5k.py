@@ -1,2 +1,0 @@
-_base_ = './2xst-fc-affine_1xb128-6k_mnist5k.py'
-model = dict(backbone=dict(insert=dict(layers=dict(grid_generator=dict(type='TPSGridGenerator')))))
