@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .coordinates import coordinate_dtype, regular_axis
-from .grids import MIN_HOMOGENEOUS
+from .grids import hold
 
 # Rounds off the square root where it begins, so that its slope stays finite there.
 ROUNDING = 0.02
@@ -110,7 +110,7 @@ def _stretch(
     """How many input pixels a step of one output pixel is long, along x and along y."""
     rows = [matrix[..., r, :, None, None] for r in range(3)]
     w = rows[2][..., 0, :, :] * x + rows[2][..., 1, :, :] * y + rows[2][..., 2, :, :]
-    w = torch.where(w.abs() < MIN_HOMOGENEOUS, MIN_HOMOGENEOUS, w)
+    w = hold(w)
     result = []
     for column, step in ((0, steps[1]), (1, steps[0])):
         squares = 0
@@ -156,6 +156,4 @@ def _through(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:
     u, v, w = (
         m[..., r, 0, :, :] * x + m[..., r, 1, :, :] * y + m[..., r, 2, :, :] for r in range(3)
     )
-    held = torch.where(w < 0, -MIN_HOMOGENEOUS, MIN_HOMOGENEOUS).to(w.dtype)
-    w = torch.where(w.abs() < MIN_HOMOGENEOUS, held, w)
-    return torch.stack([u / w, v / w], dim=-1)
+    return torch.stack([u, v], dim=-1) / hold(w)[..., None]

@@ -76,6 +76,10 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
     points = points.expand(*matrix.shape[:-2], *out_size, matrix.shape[-2])
     if matrix.shape[-2] == ndim:
         return points
-    w = points[..., ndim:]
-    held = torch.where(w < 0, -MIN_HOMOGENEOUS, MIN_HOMOGENEOUS).to(w.dtype)
-    return points[..., :ndim] / torch.where(w.abs() < MIN_HOMOGENEOUS, held, w)
+    return points[..., :ndim] / hold(points[..., ndim:])
+
+
+def hold(w: Tensor) -> Tensor:
+    """Homogeneous coordinates, held away from zero on the side where they are; any shape."""
+    least = torch.where(w < 0, -MIN_HOMOGENEOUS, MIN_HOMOGENEOUS).to(w.dtype)
+    return torch.where(w.abs() < MIN_HOMOGENEOUS, least, w)
