@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
@@ -50,6 +53,30 @@ def test_family_of_ones_own():
         assert st.grid_generator.matrix(theta)[0].tolist() == [[2, 0, 0], [0, 0.5, 0]]
     finally:
         MODELS.module_dict.pop('ZoomGridGenerator', None)
+
+
+def test_use_what_was_trained(tmp_path, monkeypatch):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    inference, export = block('STInferencer'), block('torch.onnx.export')
+    config, checkpoint = re.findall(r"'(\S+/\S+\.(?:py|pth))'", inference)
+    model = MODELS.build(Config.fromfile(ROOT / config).model)
+    torch.nn.init.normal_(model.backbone.transformer.loc_net.regression.weight, std=0.05)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    (tmp_path / checkpoint).parent.mkdir(parents=True)
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    cv2.imwrite('digit.png', np.arange(28 * 28, dtype=np.uint8).reshape(28, 28))
+
+    scope = {}
+    exec(inference, scope)
+    assert 0 <= scope['result']['pred_label'] < 10
+    assert (tmp_path / 'pictures' / 'digit.png').is_file()
+    exec(export, scope)
+    images = torch.rand(5, 1, 28, 28)
+    (logits,) = onnxruntime.InferenceSession('st-cnn.onnx').run(None, {'image': images.numpy()})
+    expected = scope['inferencer'].model(images)
+    torch.testing.assert_close(torch.from_numpy(logits), expected, rtol=0, atol=1e-4)
 
 
 def test_the_diff_is_the_config():

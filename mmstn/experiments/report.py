@@ -55,7 +55,7 @@ def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
     if measured:
         _write_csv(experiment, results, folder / f'{experiment.version}.csv')
     _write_plot(experiment, measured, folder / f'{experiment.version}.png')
-    text = _markdown(experiment, measured)
+    text = _markdown(experiment, measured, results)
     (folder / f'{experiment.version}.md').write_text(text, encoding='utf-8')
 
 
@@ -82,7 +82,11 @@ def twin_ratios(experiment: Experiment, figures: Mapping[Cell, float]) -> dict[C
     return ratios
 
 
-def _markdown(experiment: Experiment, measured: Mapping[Cell, Measured]) -> str:
+def _markdown(
+    experiment: Experiment,
+    measured: Mapping[Cell, Measured],
+    results: Mapping[Cell, Mapping[int, dict]],
+) -> str:
     seeds = sorted({len(cell.values) for cell in measured.values()})
     lines = [
         f'# {experiment.title}',
@@ -109,6 +113,7 @@ def _markdown(experiment: Experiment, measured: Mapping[Cell, Measured]) -> str:
          for row in rows),
     )  # fmt: skip
     lines += _twins(experiment, measured)
+    lines += _details(experiment, results)
     if measured:
         lines += [f'![The same as a picture]({experiment.version}.png)', '']
     csv_file = f'[{experiment.version}.csv]({experiment.version}.csv)'
@@ -148,6 +153,23 @@ def _twins(experiment: Experiment, measured: Mapping[Cell, Measured]) -> list[st
     title = f"Each model with an ST over its plain twin ({experiment.measure}), ours / the paper's"
     header = ['', *experiment.columns.values(), 'mean where both have one']
     return [f'{title}:', '', *_table(header, rows)]
+
+
+def _details(experiment: Experiment, results: Mapping[Cell, Mapping[int, dict]]) -> list[str]:
+    """The table of further metrics, of the cells that have any."""
+    rows = []
+    for cell, by_seed in results.items():
+        columns = [
+            [result['metrics'][name] for result in by_seed.values() if name in result['metrics']]
+            for name in experiment.details
+        ]
+        if any(columns):
+            entries = (str(Measured(tuple(values))) if values else '' for values in columns)
+            name = [experiment.rows[cell.row]]
+            if len(experiment.columns) > 1:
+                name.append(experiment.columns[cell.column])
+            rows.append([', '.join(name), *entries])
+    return _table(['', *experiment.details.values()], rows) if rows else []
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

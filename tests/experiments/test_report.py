@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -22,10 +23,11 @@ def table(tmp_path):
     )  # fmt: skip
 
 
-def write_result(work_dir, row, column, seed, accuracy):
+def write_result(work_dir, row, column, seed, accuracy, **details):
     folder = work_dir / row / column / f'seed{seed}'
     folder.mkdir(parents=True)
-    result = dict(metrics={'accuracy/top1': accuracy}, seconds=9.5, commands=['train it', 'test'])
+    metrics = {'accuracy/top1': accuracy, **details}
+    result = dict(metrics=metrics, seconds=9.5, commands=['train it', 'test'])
     (folder / 'result.json').write_text(json.dumps(result))
 
 
@@ -60,6 +62,18 @@ def test_mean_spread_ratio_and_every_seed(table, tmp_path):
     ]
     assert lines[0]['train'] == 'train it'
     assert (tmp_path / 'short.png').read_bytes()[:4] == b'\x89PNG'
+
+
+def test_details_of_the_cells_that_have_them(table, tmp_path):
+    table = replace(table, details=dict(moved='moved by, px', seen='seen, %'))
+    write_result(tmp_path, 'plain', 'a', 0, 90)
+    for seed, moved in enumerate([1, 2, 3]):  # mean 2, deviation 1
+        write_result(tmp_path, 'st', 'b', seed, 90, moved=moved)
+    write_report(table, tmp_path, tmp_path)
+    text = (tmp_path / 'short.md').read_text()
+    assert '|  | moved by, px | seen, % |\n| --- | --- | --- |\n' in text
+    assert '| With an ST, B | 2.00 ± 1.00 (3) |  |' in text
+    assert '| Plain, A |' not in text
 
 
 def test_ratio_needs_both_twins(table):
