@@ -2,7 +2,7 @@
 _base_ = './mnist_addition.py'
 
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=512,
     num_workers=2,
     dataset=dict(
         dataset=dict(
