@@ -63,7 +63,7 @@ def affine_grid_sample(
         )
     has_k = check_leading('matrix', matrix, input, trailing=2)
     if not has_k:
-        matrix = matrix[:, None]
+        matrix = matrix.unsqueeze(1)
     options = (mode, padding_mode, align_corners)
     if antialias:
         samples = antialiased(
@@ -78,4 +78,4 @@ def affine_grid_sample(
         )
     else:
         samples = backend.affine_grid_sample(input, matrix, out_size, *options)
-    return samples if has_k else samples[:, 0]
+    return samples if has_k else samples.squeeze(1)

@@ -21,6 +21,8 @@ def check_size(name: str, size: Sequence[int]) -> tuple[int, ...]:
         TypeError: If it is no sequence of whole numbers.
         ValueError: If it has another length or holds a number below 1.
     """
+    if type(size) is tuple and len(size) in (2, 3) and all(type(s) is int and s > 0 for s in size):
+        return size  # the usual case, at a tenth of the time
     if isinstance(size, str) or not isinstance(size, Sequence):
         raise TypeError(f'{name} must be (H, W) or (D, H, W), got {type(size).__name__} {size!r}')
     whole = (Integral, torch.SymInt)  # the latter where torch.compile or torch.export traces

@@ -55,4 +55,5 @@ def grid_sample(
         )
     if check_leading('grid', grid, input, trailing=ndim + 1):
         return backend.grid_sample(input, grid, mode, padding_mode, align_corners)
-    return backend.grid_sample(input, grid[:, None], mode, padding_mode, align_corners)[:, 0]
+    samples = backend.grid_sample(input, grid.unsqueeze(1), mode, padding_mode, align_corners)
+    return samples.squeeze(1)

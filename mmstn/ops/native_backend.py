@@ -74,9 +74,10 @@ def _sample(
     padding_mode: str,
     align_corners: bool,
 ) -> Tensor:
+    dtype = coordinate_dtype(input.dtype, map.dtype)
     return torch.ops.mmstn.sample.default(  # no search among overloads
         input,
-        map.to(coordinate_dtype(input.dtype, map.dtype)),
+        map if map.dtype == dtype else map.to(dtype),
         out_size[0],
         out_size[1],
         _ext.MODES[mode],

@@ -186,6 +186,19 @@ def test_strong_zoom_far_outside_and_singular(cpu_path, scale, channels):
 
 
 @pytest.mark.parametrize('channels', [1, 3, 20])
+@pytest.mark.parametrize('mode', MODES)
+def test_windows_beside_the_map_touch_nothing(cpu_path, mode, channels):
+    image = torch.randn(1, channels, 17, 40, requires_grad=True)
+    for x, y in itertools.product([-30, -2, 0, 2, 30], repeat=2):
+        if x == y == 0:
+            continue
+        matrix = torch.tensor([[[[0.3, 0, x], [0, 0.3, y]]]], requires_grad=True)
+        samples = affine_grid_sample(image, matrix, (5, 6), mode)
+        gradients = torch.autograd.grad(samples.sum(), (image, matrix))
+        assert not any(tensor.any() for tensor in (samples, *gradients))
+
+
+@pytest.mark.parametrize('channels', [1, 3, 20])
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 @pytest.mark.parametrize('mode', MODES)
 def test_points_that_are_no_numbers_sample_nothing(cpu_path, mode, padding_mode, channels):

@@ -2,7 +2,9 @@
 #include "problem.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-// Headers of the standard library first: their functions must not be compiled for this target.
+// Headers of others first: their functions must not be compiled for this target.
+#include <immintrin.h>
+
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -19,6 +21,7 @@
 #endif
 
 #define MMSTN_ARCH avx2
+#define MMSTN_X86_BYTES 32
 #include "run.h"
 
 namespace mmstn {

@@ -24,18 +24,17 @@ static void zero_region(S* scratch, const Padded& padded, const Region& region) 
                 sizeof(S) * W * (region.x1 - region.x0));
 }
 
-// Transposes 4 x 4 numbers in every 128 bits of four vectors.
+// Transposes 4 x 4 blocks of 128 bits in four vectors of 512.
 template <class V>
-MMSTN_INLINE void turn_quads(V (&r)[4]) {
+MMSTN_INLINE void turn_blocks(V (&r)[4]) {
   constexpr int L = VecOps<V>::lanes;
-  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
-  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
-  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
-  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
-  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
-  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
-  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
-  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
+  const V a = r[0], b = r[1], c = r[2], d = r[3];
+  const V low = shuffle<PickLow<L, 8>>(a, c), high = shuffle<PickHigh<L, 8>>(a, c);
+  const V low1 = shuffle<PickLow<L, 8>>(b, d), high1 = shuffle<PickHigh<L, 8>>(b, d);
+  r[0] = shuffle<PickLow<L, 4>>(low, low1);
+  r[1] = shuffle<PickHigh<L, 4>>(low, low1);
+  r[2] = shuffle<PickLow<L, 4>>(high, high1);
+  r[3] = shuffle<PickHigh<L, 4>>(high, high1);
 }
 
 // L pixels of up to four channels: between one vector a channel and pixels one behind the other.
@@ -43,15 +42,10 @@ template <class S, int L>
 MMSTN_INLINE void to_pixels(Vec<S, L> (&r)[4]) {
   using V = Vec<S, L>;
   turn_quads(r);  // 128 bits number l of r[q] are pixel 4 l + q
-  const V a = r[0], b = r[1], c = r[2], d = r[3];
   if constexpr (L == 16) {
-    const V low = shuffle<PickLow<L, 8>>(a, c), high = shuffle<PickHigh<L, 8>>(a, c);
-    const V low1 = shuffle<PickLow<L, 8>>(b, d), high1 = shuffle<PickHigh<L, 8>>(b, d);
-    r[0] = shuffle<PickLow<L, 4>>(low, low1);
-    r[1] = shuffle<PickHigh<L, 4>>(low, low1);
-    r[2] = shuffle<PickLow<L, 4>>(high, high1);
-    r[3] = shuffle<PickHigh<L, 4>>(high, high1);
+    turn_blocks(r);
   } else {
+    const V a = r[0], b = r[1], c = r[2], d = r[3];
     r[0] = shuffle<PickLow<L, 4>>(a, b);
     r[1] = shuffle<PickLow<L, 4>>(c, d);
     r[2] = shuffle<PickHigh<L, 4>>(a, b);
@@ -61,15 +55,10 @@ MMSTN_INLINE void to_pixels(Vec<S, L> (&r)[4]) {
 template <class S, int L>
 MMSTN_INLINE void to_channels(Vec<S, L> (&r)[4]) {
   using V = Vec<S, L>;
-  const V a = r[0], b = r[1], c = r[2], d = r[3];
   if constexpr (L == 16) {
-    const V low = shuffle<PickLow<L, 8>>(a, c), high = shuffle<PickHigh<L, 8>>(a, c);
-    const V low1 = shuffle<PickLow<L, 8>>(b, d), high1 = shuffle<PickHigh<L, 8>>(b, d);
-    r[0] = shuffle<PickLow<L, 4>>(low, low1);
-    r[1] = shuffle<PickHigh<L, 4>>(low, low1);
-    r[2] = shuffle<PickLow<L, 4>>(high, high1);
-    r[3] = shuffle<PickHigh<L, 4>>(high, high1);
+    turn_blocks(r);
   } else {
+    const V a = r[0], b = r[1], c = r[2], d = r[3];
     r[0] = shuffle<PickLow<L, 4>>(a, c);
     r[1] = shuffle<PickHigh<L, 4>>(a, c);
     r[2] = shuffle<PickLow<L, 4>>(b, d);
@@ -81,7 +70,12 @@ template <class S, int L>
 MMSTN_INLINE void pack_four(S* to, const S* from, int64_t channel, int channels) {
   using V = Vec<S, L>;
   V r[4];
-  for (int c = 0; c < 4; ++c) r[c] = c < channels ? load<V>(from + c * channel) : V{};
+  for (int c = 0; c < 4; ++c) {
+    r[c] = V{};
+    if (c >= channels) continue;
+    r[c] = load<V>(from + c * channel);
+    __builtin_prefetch(from + (c + channels) * channel);  // for the next block or image
+  }
   to_pixels<S, L>(r);
   for (int i = 0; i < 4; ++i) store(to + i * L, r[i]);
 }

@@ -71,8 +71,8 @@ MMSTN_INLINE void gradient_pairs(const BilinearTaps<float>& taps, Chunk<float>& 
   const V s00 = half<0, V>(a), s01 = half<1, V>(a), s10 = half<0, V>(b), s11 = half<1, V>(b);
   const V x = (s01 - s00) * load<V>(taps.uy.v + first) + (s11 - s10) * load<V>(taps.ty.v + first);
   const V y = (s10 - s00) * load<V>(taps.ux.v + first) + (s11 - s01) * load<V>(taps.tx.v + first);
-  store(chunk.gx + first, x * load<V>(taps.slope_x.v + first));
-  store(chunk.gy + first, y * load<V>(taps.slope_y.v + first));
+  store(chunk.gx + first, x);
+  store(chunk.gy + first, y);
 }
 
 template <class S, int W, bool pairs>
@@ -130,10 +130,8 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
       gx[q] = g[q] * (dx + both * ty);
       gy[q] = g[q] * (dy + both * tx);
     }
-    const V x = sum_each<S, W>(gx) * load<V>(taps.slope_x.v + first);
-    const V y = sum_each<S, W>(gy) * load<V>(taps.slope_y.v + first);
-    store(chunk.gx + first, x);
-    store(chunk.gy + first, y);
+    store(chunk.gx + first, sum_each<S, W>(gx));
+    store(chunk.gy + first, sum_each<S, W>(gy));
   }
 }
 template <class S, int W, bool to_input, bool to_map, bool pairs>

@@ -19,12 +19,18 @@ struct Line {  // one number for each pixel of a chunk
 };
 
 template <class S>
+MMSTN_INLINE void fill_slack(Line<S>& line, int count, S value) {
+  for (int q = 0; q < kSlack; ++q) line[count + q] = value;
+}
+
+template <class S>
 struct Chunk {
   int count;
-  Line<S> x, y;                                      // pixel coordinates
-  Line<S> j, i;                                      // j', i', for the gradient
-  Line<S> inverse_w, plane_x, plane_y, moves_w;      // see Point
-  Line<S> gx, gy;                                    // dL/dx, dL/dy
+  Line<S> x, y;                                  // pixel coordinates
+  Line<S> slope_x, slope_y;                      // d(place)/dx, d(place)/dy; not with zero padding
+  Line<S> j, i;                                  // j', i', for the gradient
+  Line<S> inverse_w, plane_x, plane_y, moves_w;  // see Point
+  Line<S> gx, gy;                                // dL/dx, dL/dy
 };
 
 // The map of one transformer of one image.
@@ -51,8 +57,9 @@ struct Transformer {
       matrix_points<true>(chunk, first, count, for_gradient);
     else
       matrix_points<false>(chunk, first, count, for_gradient);
-    // What lies behind the chunk is computed with and must be harmless.
-    for (int q = count; q < count + kSlack; ++q) chunk.x[q] = chunk.y[q] = 0;
+    // What lies behind the chunk is computed with: it must touch nothing that no point touches.
+    fill_slack(chunk.x, count, chunk.x[count - 1]);
+    fill_slack(chunk.y, count, chunk.y[count - 1]);
   }
 
   template <bool projective>
@@ -91,6 +98,8 @@ struct Transformer {
     const S* p = data + 2 * first;
     int q = 0;
     for (; q + L <= count; q += L) {
+      __builtin_prefetch(p + 2 * (q + kChunk));  // the next chunk's
+      __builtin_prefetch(p + 2 * (q + kChunk) + L);
       const V a = load<V>(p + 2 * q), b = load<V>(p + 2 * q + L);
       store(chunk.x + q, ax.pixel(shuffle<PickStrided<L, 0>>(a, b)));
       store(chunk.y + q, ay.pixel(shuffle<PickStrided<L, 1>>(a, b)));
@@ -104,21 +113,22 @@ struct Transformer {
   // Adds the chunk's share of the gradient of the matrix's map to `sums`, (3 x 3).
   template <bool projective>
   void add_gradient(Chunk<S>& chunk, double* sums) const {
+    for (Line<S>* line : {&chunk.gx, &chunk.gy, &chunk.j, &chunk.i})
+      fill_slack(*line, chunk.count, S(0));
+    if (projective)
+      for (Line<S>* line : {&chunk.inverse_w, &chunk.plane_x, &chunk.plane_y, &chunk.moves_w})
+        fill_slack(*line, chunk.count, S(0));
     MapSums<V> total;
-    const V lanes = iota<V>();
     for (int q = 0; q < chunk.count; q += L) {
-      const auto live = lanes < splat<V>(chunk.count - q);
       Point<V> p;
       if (projective) {
-        p.inverse_w = select(live, load<V>(chunk.inverse_w + q), V{});
-        p.plane_x = select(live, load<V>(chunk.plane_x + q), V{});
-        p.plane_y = select(live, load<V>(chunk.plane_y + q), V{});
-        p.moves_w = select(live, load<V>(chunk.moves_w + q), V{});
+        p.inverse_w = load<V>(chunk.inverse_w + q);
+        p.plane_x = load<V>(chunk.plane_x + q);
+        p.plane_y = load<V>(chunk.plane_y + q);
+        p.moves_w = load<V>(chunk.moves_w + q);
       }
-      total.template add<projective>(p, select(live, load<V>(chunk.j + q), V{}),
-                                     select(live, load<V>(chunk.i + q), V{}),
-                                     select(live, load<V>(chunk.gx + q), V{}),
-                                     select(live, load<V>(chunk.gy + q), V{}));
+      total.template add<projective>(p, load<V>(chunk.j + q), load<V>(chunk.i + q),
+                                     load<V>(chunk.gx + q), load<V>(chunk.gy + q));
     }
     for (int c = 0; c < 3; ++c) {
       sums[c] += sum(total.x[c]);
@@ -131,7 +141,19 @@ struct Transformer {
   void write_grid_gradient(Chunk<S>& chunk, S* gradient, bool add) const {
     const S half_x = Axis<S>(problem.width, problem.align_corners).half;
     const S half_y = Axis<S>(problem.height, problem.align_corners).half;
-    for (int q = 0; q < chunk.count; ++q) {
+    int q = 0;
+    for (; q + L <= chunk.count; q += L) {
+      const V gx = load<V>(chunk.gx + q) * half_x, gy = load<V>(chunk.gy + q) * half_y;
+      V low = shuffle<PickInterleaved<L, 0>>(gx, gy), high = shuffle<PickInterleaved<L, 1>>(gx, gy);
+      S* to = gradient + 2 * q;
+      if (add) {
+        low += load<V>(to);
+        high += load<V>(to + L);
+      }
+      store(to, low);
+      store(to + L, high);
+    }
+    for (; q < chunk.count; ++q) {
       const S gx = chunk.gx[q] * half_x, gy = chunk.gy[q] * half_y;
       gradient[2 * q] = add ? gradient[2 * q] + gx : gx;
       gradient[2 * q + 1] = add ? gradient[2 * q + 1] + gy : gy;

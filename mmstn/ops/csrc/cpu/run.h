@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "cells.h"
 #include "packed.h"
 #include "planar.h"
 
@@ -20,15 +21,15 @@ class Scratch {
   // The border of a padded map of this many channels is zero on return.
   template <int W>
   S* zero_bordered(const Padded& padded) {
-    reserve(padded.pixels() * W);
+    reserve((padded.pixels() + kSlack) * W);  // the last vector may run over
     if (width_ != W) zero_border<S, W>(data_, padded);
     width_ = W;
     return data_;
   }
 
- private:
-  void reserve(int64_t elements) {
-    if (elements <= size_) return;
+  // Room for so many elements; what it holds may be anything.
+  S* reserve(int64_t elements) {
+    if (elements <= size_) return data_;
     std::free(data_);
     data_ = nullptr;
     size_ = 0;
@@ -36,7 +37,10 @@ class Scratch {
     const size_t bytes = (size_t(elements) * sizeof(S) + 63) / 64 * 64;
     if (posix_memalign((void**)&data_, 64, bytes) != 0) throw std::bad_alloc();
     size_ = elements;
+    return data_;
   }
+
+ private:
   S* data_ = nullptr;
   int64_t size_ = 0;
   int width_ = 0;
@@ -69,14 +73,14 @@ class Runner {
     const Region whole{0, p_.height, 0, p_.width};
     Region region = whole;
     // Without corners a pass over the points finds what they touch: worth it where they are few.
-    if (corners(task, &region))
+    if (corners<mode>(task, &region))
       region = inside(region);
-    else if (area > (block.width == 1 ? 8 : 2) * count)
+    else if (area > 2 * count)
       region = inside(touched<mode>(task));
     if (4 * region.area() > 3 * area) region = whole;  // in one run
     if constexpr (mode == kBilinear) {
-      if (use_planes(region, count, block.width)) return run_planar<MapCells<S, L>>(task, b, region);
-      if (block.width == 1) return run_planar<BorderedCells<S, L>>(task, b, region);
+      if (use_planes(region, count, block.width)) return run_planar(task, b);
+      if (block.width == 1) return run_cells(task, b, region);
     }
     switch (block.width) {
       case 16:
@@ -102,15 +106,16 @@ class Runner {
     if (p_.input.h < 0 || p_.height * p_.input.h > INT32_MAX) return false;
     const MapView& d = p_.input_gradient;
     if (to_input_ && (d.dtype != dtype_of<S>() || d.w != 1 || d.h != p_.width)) return false;
-    // A single channel gains nothing from a copy but a border without tests.
-    return region.area() > (width == 1 ? 2 : to_input_ ? 10 : 5) * count;
+    // A copy of a single channel costs little.
+    return region.area() > (width == 1 ? 8 : to_input_ ? 10 : 5) * count;
   }
 
   // Coordinates this large may be off by a pixel in float32.
   static constexpr double kFarCorner = 1 << 16;
 
-  // The corners of an affine map say what it touches, to a pixel more on every side than any kernel
-  // reads; false where they say nothing.
+  // The corners of an affine map say what it touches, to the pixel that a rounding error may add on
+  // every side; false where they say nothing.
+  template <int mode>
   bool corners(const Task& task, Region* region) const {
     if (p_.source != Source::kAffine || p_.padding == kReflection) return false;
     const double sizes[2] = {double(p_.width), double(p_.height)};
@@ -135,7 +140,9 @@ class Runner {
       }
       at = end;
     }
-    *region = {int64_t(low[1]) - 3, int64_t(high[1]) + 4, int64_t(low[0]) - 3, int64_t(high[0]) + 4};
+    constexpr int before = Kernel<mode>::first - 1, behind = before + Kernel<mode>::taps + 2;
+    *region = {int64_t(low[1]) + before, int64_t(high[1]) + behind, int64_t(low[0]) + before,
+               int64_t(high[0]) + behind};
     return true;
   }
 
@@ -151,14 +158,12 @@ class Runner {
     return region;
   }
 
-  Region inside(Region region) const {
-    if (region.y0 < 0) region.y0 = 0;
-    if (region.x0 < 0) region.x0 = 0;
-    if (region.y1 > p_.height) region.y1 = p_.height;
-    if (region.x1 > p_.width) region.x1 = p_.width;
-    if (region.y1 < region.y0) region.y1 = region.y0;
-    if (region.x1 < region.x0) region.x1 = region.x0;
-    return region;
+  Region inside(const Region& region) const {
+    const auto hold = [](int64_t i, int64_t least, int64_t most) {
+      return i < least ? least : i > most ? most : i;
+    };
+    const int64_t y0 = hold(region.y0, 0, p_.height), x0 = hold(region.x0, 0, p_.width);
+    return {y0, hold(region.y1, y0, p_.height), x0, hold(region.x1, x0, p_.width)};
   }
 
   template <class F>
@@ -174,8 +179,14 @@ class Runner {
   }
 
   // What is done with the gradient of points once a chunk is through.
+  template <int mode>
   MMSTN_INLINE void finish(const Transformer<S, L>& t, const Task& task, int64_t b, int64_t k,
                            int64_t first) {
+    if (mode == kBilinear && p_.padding != kZeros)
+      for (int q = 0; q < chunk_.count; ++q) {
+        chunk_.gx[q] *= chunk_.slope_x[q];
+        chunk_.gy[q] *= chunk_.slope_y[q];
+      }
     if (p_.source == Source::kGrid)
       t.write_grid_gradient(
           chunk_, (S*)p_.grid_gradient + 2 * ((task.n * p_.transformers + k) * points_ + first),
@@ -219,64 +230,75 @@ class Runner {
         gradient_packed<S, W, true, false, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else
         gradient_packed<S, W, false, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
-      if (to_map_) finish(t, task, b, k, first);
+      if (to_map_) finish<mode>(t, task, b, k, first);
     });
     if (to_input_) unpack<S, W, L>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
   }
 
-  template <class Cells>
-  __attribute__((noinline)) void run_planar(const Task& task, int64_t b, const Region& region) {
-    constexpr bool bordered = std::is_same<Cells, BorderedCells<S, L>>::value;
+  __attribute__((noinline)) void run_cells(const Task& task, int64_t b, const Region& region) {
+    const Block& block = p_.blocks[b];
+    const SampleView& s = p_.samples;
+    const Tile tile{s.dtype, s.c, s.j, 1};
+    CellTaps<S> taps;
+    const S* scratch = nullptr;
+    S* d_scratch = nullptr;
+    if (!backward_ || to_map_) {
+      S* data = cells_.template zero_bordered<2>(padded_);
+      pack_cells<S, L>(data, padded_, p_.input, task.n, block.first, region);
+      scratch = data;
+    }
+    if (to_input_) {
+      const GradientCells cells(padded_);
+      d_scratch = d_scratch_.reserve(4 * cells.count(padded_) + 4 * kSlack);
+      zero_cells(d_scratch, cells, region);
+    }
+    for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
+      t.points(chunk_, first, count, to_map_);
+      make_cell_taps<S, L>(p_, padded_, chunk_, taps, to_input_);
+      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
+      if (!backward_) return sample_cells<S, L>(taps, count, scratch, data, tile);
+      if (to_input_ && to_map_)
+        gradient_cells<S, L, true, true>(taps, chunk_, scratch, d_scratch, data, tile);
+      else if (to_input_)
+        gradient_cells<S, L, true, false>(taps, chunk_, scratch, d_scratch, data, tile);
+      else
+        gradient_cells<S, L, false, true>(taps, chunk_, scratch, d_scratch, data, tile);
+      if (to_map_) finish<kBilinear>(t, task, b, k, first);
+    });
+    if (to_input_)
+      unpack_cells<S, L>(d_scratch, padded_, p_.input_gradient, task.n, block.first, region);
+  }
+
+  __attribute__((noinline)) void run_planar(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const MapView& d_input = p_.input_gradient;
     const Tile tile{s.dtype, s.c, s.j, int(block.count)};
     BilinearTaps<S> taps;
-    const S* planes = nullptr;
+    const S* planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
     S* d_planes = nullptr;
-    int64_t pitch = padded_.pitch, d_pitch = pitch;
-    if (bordered) {
-      if (!backward_ || to_map_) {
-        S* data = scratch_.template zero_bordered<1>(padded_);
-        pack_plane<S, L>(data, padded_, p_.input, task.n, block, region);
-        planes = data;
-      }
-      if (to_input_) {
-        d_planes = d_scratch_.template zero_bordered<1>(padded_);
-        std::memset(d_planes, 0, sizeof(S) * padded_.pixels());
-      }
-    } else {
-      planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
-      pitch = p_.input.h;
-      d_pitch = p_.width;
-      if (to_input_) {
-        d_planes = (S*)d_input.data + task.n * d_input.n + block.first * d_input.c;
-        for (int64_t c = 0; c < block.count; ++c)
-          std::memset(d_planes + c * d_input.c, 0, sizeof(S) * p_.height * p_.width);
-      }
+    if (to_input_) {
+      d_planes = (S*)d_input.data + task.n * d_input.n + block.first * d_input.c;
+      for (int64_t c = 0; c < block.count; ++c)
+        std::memset(d_planes + c * d_input.c, 0, sizeof(S) * p_.height * p_.width);
     }
     for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
-      taps_of<kBilinear, S, L>(p_, chunk_, taps);
+      make_taps<S, L>(p_, chunk_, taps);
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
-      if (!backward_)
-        return sample_planar<Cells, S, L>(p_, taps, count, planes, pitch, data, tile);
+      if (!backward_) return sample_planar<S, L>(p_, taps, count, planes, data, tile);
       // Two passes: together they need more registers than there are.
-      if (to_map_)
-        map_gradient_planar<Cells, S, L>(p_, taps, chunk_, planes, pitch, data, tile);
-      if (to_input_)
-        input_gradient_planar<Cells, S, L>(p_, taps, count, d_planes, pitch, d_pitch, data, tile);
-      if (to_map_) finish(t, task, b, k, first);
+      if (to_map_) map_gradient_planar<S, L>(p_, taps, chunk_, planes, data, tile);
+      if (to_input_) input_gradient_planar<S, L>(p_, taps, count, d_planes, data, tile);
+      if (to_map_) finish<kBilinear>(t, task, b, k, first);
     });
-    if (bordered && to_input_)
-      unpack_plane<S, L>(d_planes, padded_, d_input, task.n, block);
   }
 
   const Problem& p_;
   const Padded padded_;
   const int64_t points_;
   const bool backward_, to_input_, to_map_;
-  Scratch<S> scratch_, d_scratch_;
+  Scratch<S> scratch_, cells_, d_scratch_;
   Chunk<S> chunk_;
 };
 

@@ -7,6 +7,10 @@
 
 #include "../sampler_math.h"
 
+#ifndef MMSTN_X86_BYTES
+#define MMSTN_X86_BYTES 0  // of the vectors of the instruction set that is compiled for
+#endif
+
 #define MMSTN_INLINE inline __attribute__((always_inline))
 
 namespace mmstn {
@@ -30,6 +34,18 @@ struct IntOf<double> {
   using type = int64_t;
 };
 
+// The whole number at or below, in one instruction where there is one.
+#if MMSTN_X86_BYTES == 64
+MMSTN_INLINE Vec<float, 16> floor_(Vec<float, 16> x) { return _mm512_floor_ps(x); }
+MMSTN_INLINE Vec<double, 8> floor_(Vec<double, 8> x) { return _mm512_floor_pd(x); }
+#elif MMSTN_X86_BYTES == 32
+MMSTN_INLINE Vec<float, 8> floor_(Vec<float, 8> x) { return _mm256_floor_ps(x); }
+MMSTN_INLINE Vec<double, 4> floor_(Vec<double, 4> x) { return _mm256_floor_pd(x); }
+#else
+template <class V>
+MMSTN_INLINE V floor_(V x);
+#endif
+
 template <class V>
 struct VecOps {
   using Scalar = typename std::remove_cv<
@@ -38,13 +54,17 @@ struct VecOps {
   using Int = Vec<typename IntOf<Scalar>::type, lanes>;
 
   static MMSTN_INLINE V floor(V x) {
-    // Beyond this a number is whole, and further beyond it does not fit an integer.
-    const Scalar whole = sizeof(Scalar) == 4 ? Scalar(1 << 23) : Scalar(int64_t(1) << 52);
-    const auto small = absolute(x) < (V{} + whole);
-    const V y = select(small, x, V{});
-    V t = __builtin_convertvector(__builtin_convertvector(y, Int), V);
-    t = select(t > y, t - Scalar(1), t);
-    return select(small, t, x);
+    if constexpr (sizeof(V) == MMSTN_X86_BYTES) {
+      return floor_(x);
+    } else {
+      // Beyond this a number is whole, and further beyond it does not fit an integer.
+      const Scalar whole = sizeof(Scalar) == 4 ? Scalar(1 << 23) : Scalar(int64_t(1) << 52);
+      const auto small = absolute(x) < (V{} + whole);
+      const V y = select(small, x, V{});
+      V t = __builtin_convertvector(__builtin_convertvector(y, Int), V);
+      t = select(t > y, t - Scalar(1), t);
+      return select(small, t, x);
+    }
   }
 };
 #define MMSTN_VECTOR(S, N) \
@@ -67,6 +87,13 @@ MMSTN_INLINE V load(const P* p) {
 template <class V, class P>
 MMSTN_INLINE void store(P* p, V v) {
   std::memcpy(p, &v, sizeof(V));
+}
+
+// Compilers see that the numbers of an array were just stored as a vector, and take them out of it
+// one by one, which is slower than to load them. This hides where they come from.
+template <class A>
+MMSTN_INLINE void keep_in_memory(A& array) {
+  __asm__("" : "+m"(array));
 }
 
 // Element i of the result is element pick::at(i) of a and b, one behind the other.
@@ -94,6 +121,32 @@ MMSTN_INLINE H half(V v) {
   return h;
 }
 
+// Vectors one behind the other.
+template <class V>
+MMSTN_INLINE V join(V a) {
+  return a;
+}
+#if defined(__clang__) || __GNUC__ >= 12
+MMSTN_INLINE Vec<float, 8> join(Vec<float, 4> a, Vec<float, 4> b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+MMSTN_INLINE Vec<float, 16> join(Vec<float, 8> a, Vec<float, 8> b) {
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#else  // correct at least
+template <class H>
+MMSTN_INLINE Vec<float, 2 * VecOps<H>::lanes> join(H a, H b) {
+  Vec<float, 2 * VecOps<H>::lanes> v;
+  std::memcpy(&v, &a, sizeof(H));
+  std::memcpy((char*)&v + sizeof(H), &b, sizeof(H));
+  return v;
+}
+#endif
+MMSTN_INLINE Vec<float, 16> join(Vec<float, 4> a, Vec<float, 4> b, Vec<float, 4> c,
+                                 Vec<float, 4> d) {
+  return join(join(a, b), join(c, d));
+}
+
 template <class V>
 MMSTN_INLINE V iota() {
   V v;
@@ -114,6 +167,12 @@ struct PickStrided {
   static constexpr int at(int i) { return 2 * i + first; }
 };
 
+// Elements of two vectors in turns, in the first (0) or the second (1) half.
+template <int N, int half>
+struct PickInterleaved {
+  static constexpr int at(int i) { return half * (N / 2) + i / 2 + (i & 1) * N; }
+};
+
 // Blocks of B elements: the even ones of a, then those of b in the places of the odd ones; and the
 // other way round.
 template <int N, int B>
@@ -132,6 +191,20 @@ struct PickUnpack {
     return (i / L) * L + high * (L / 2) + ((i % L) / (2 * E)) * E + i % E + ((i / E) & 1) * N;
   }
 };
+
+// Transposes 4 x 4 numbers in every 128 bits of four vectors.
+template <class V>
+MMSTN_INLINE void turn_quads(V (&r)[4]) {
+  constexpr int L = VecOps<V>::lanes;
+  const V a = shuffle<PickUnpack<L, 4, 1, 0>>(r[0], r[1]);
+  const V b = shuffle<PickUnpack<L, 4, 1, 1>>(r[0], r[1]);
+  const V c = shuffle<PickUnpack<L, 4, 1, 0>>(r[2], r[3]);
+  const V d = shuffle<PickUnpack<L, 4, 1, 1>>(r[2], r[3]);
+  r[0] = shuffle<PickUnpack<L, 4, 2, 0>>(a, c);
+  r[1] = shuffle<PickUnpack<L, 4, 2, 1>>(a, c);
+  r[2] = shuffle<PickUnpack<L, 4, 2, 0>>(b, d);
+  r[3] = shuffle<PickUnpack<L, 4, 2, 1>>(b, d);
+}
 
 // Transposes N vectors of N elements.
 template <class S, int N>

@@ -22,39 +22,75 @@ struct Region {
   MMSTN_INLINE int64_t area() const { return y1 > y0 && x1 > x0 ? (y1 - y0) * (x1 - x0) : 0; }
 };
 
+// Border and reflection padding: moves the points of a chunk to where the map is read for them.
+template <int padding, class S, int L>
+MMSTN_INLINE void place_points_(const Problem& problem, Chunk<S>& chunk) {
+  using V = Vec<S, L>;
+  const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+  for (int q = 0; q < chunk.count + kSlack; q += L) {
+    const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
+    V slope_x, slope_y;
+    const V x = place<padding>(px, ax, &slope_x), y = place<padding>(py, ay, &slope_y);
+    const auto counts = finite(px) & finite(py);  // the others: out into the zeros
+    store(chunk.x + q, select(counts, x, splat<V>(-2)));
+    store(chunk.y + q, select(counts, y, splat<V>(-2)));
+    store(chunk.slope_x + q, select(counts, slope_x, V{}));
+    store(chunk.slope_y + q, select(counts, slope_y, V{}));
+  }
+}
+template <class S, int L>
+static void place_points(const Problem& p, Chunk<S>& chunk) {
+  if (p.padding == kBorder)
+    place_points_<kBorder, S, L>(p, chunk);
+  else if (p.padding == kReflection)
+    place_points_<kReflection, S, L>(p, chunk);
+}
+
+// The bilinear cells of L points that were placed: their upper left pixels, and how far the points
+// are from these.
+template <class S, int L>
+struct Cell {
+  using V = Vec<S, L>;
+  using Index = Vec<int32_t, L>;
+  Index ix, iy;
+  V tx, ty;
+
+  MMSTN_INLINE Cell(const Chunk<S>& chunk, int q, const Axis<S>& ax, const Axis<S>& ay) {
+    V slope;
+    split(place<kZeros>(load<V>(chunk.x.v + q), ax, &slope), &ix, &tx);
+    split(place<kZeros>(load<V>(chunk.y.v + q), ay, &slope), &iy, &ty);
+  }
+  // Where the cells are in the padded map.
+  MMSTN_INLINE Index offset(int64_t pitch) const { return (iy + 2) * int32_t(pitch) + ix + 2; }
+
+ private:
+  static MMSTN_INLINE void split(V x, Index* whole, V* rest) {
+    const V floor = Kernel<kBilinear>::base(x);
+    *whole = __builtin_convertvector(floor, Index);
+    *rest = x - floor;
+  }
+};
+
 template <class S>
 struct BilinearTaps {
   Line<int32_t> iy, ix, offset;  // the upper left pixel, and where it is in the padded map
   Line<S> ty, tx, uy, ux;        // how far the point is from it, and 1 minus that
   Line<S> w00, w01, w10, w11;
-  Line<S> slope_y, slope_x;      // d(place)/dy, d(place)/dx
 };
 
-template <int padding, class S, int L>
-MMSTN_INLINE void bilinear_taps_(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& taps) {
+template <class S, int L>
+static void make_taps(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& taps) {
   using V = Vec<S, L>;
-  using Index = Vec<int32_t, L>;
   const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
-  const int32_t pitch = int32_t(problem.width + 2);
+  place_points<S, L>(problem, chunk);
   for (int q = 0; q < chunk.count; q += L) {
-    const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
-    V slope_x, slope_y;
-    V x = place<padding>(px, ax, &slope_x), y = place<padding>(py, ay, &slope_y);
-    if (padding != kZeros) {  // points that are not finite: out into the zeros
-      const auto counts = finite(px) & finite(py);
-      x = select(counts, x, splat<V>(-2));
-      y = select(counts, y, splat<V>(-2));
-      slope_x = select(counts, slope_x, V{});
-      slope_y = select(counts, slope_y, V{});
-    }
-    const V fx = Kernel<kBilinear>::base(x), fy = Kernel<kBilinear>::base(y);
+    const Cell<S, L> cell(chunk, q, ax, ay);
     V wx[2], wy[2];
-    Kernel<kBilinear>::weights(x - fx, wx);
-    Kernel<kBilinear>::weights(y - fy, wy);
-    const Index ix = __builtin_convertvector(fx, Index), iy = __builtin_convertvector(fy, Index);
-    store(taps.ix + q, ix);
-    store(taps.iy + q, iy);
-    store(taps.offset + q, (iy + 2) * pitch + ix + 2);
+    Kernel<kBilinear>::weights(cell.tx, wx);
+    Kernel<kBilinear>::weights(cell.ty, wy);
+    store(taps.ix + q, cell.ix);
+    store(taps.iy + q, cell.iy);
+    store(taps.offset + q, cell.offset(problem.width + 2));
     store(taps.tx + q, wx[1]);
     store(taps.ty + q, wy[1]);
     store(taps.ux + q, wx[0]);
@@ -63,8 +99,6 @@ MMSTN_INLINE void bilinear_taps_(const Problem& problem, Chunk<S>& chunk, Biline
     store(taps.w01 + q, wy[0] * wx[1]);
     store(taps.w10 + q, wy[1] * wx[0]);
     store(taps.w11 + q, wy[1] * wx[1]);
-    store(taps.slope_x + q, slope_x);
-    store(taps.slope_y + q, slope_y);
   }
 }
 
@@ -108,16 +142,6 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
       store(taps.dy[t] + q, dy[t]);
     }
   }
-}
-
-template <class S, int L>
-static void make_taps(const Problem& p, Chunk<S>& chunk, BilinearTaps<S>& taps) {
-  if (p.padding == kZeros)
-    bilinear_taps_<kZeros, S, L>(p, chunk, taps);
-  else if (p.padding == kBorder)
-    bilinear_taps_<kBorder, S, L>(p, chunk, taps);
-  else
-    bilinear_taps_<kReflection, S, L>(p, chunk, taps);
 }
 
 template <int mode, class S, int L>

@@ -94,6 +94,22 @@ __attribute__((noinline)) static void write_elements(void* to, const S* from, DT
     convert_out((uint16_t*)to, from, stride, count, [](S x) { return to_bfloat16(float(x)); });
 }
 
+// L numbers of one row of a map, and zeros behind its last one.
+template <class S, int L>
+MMSTN_INLINE Vec<S, L> read_pixels(const void* from, DType dtype, int64_t stride, int64_t count) {
+  if (count >= L && stride == 1 && dtype == dtype_of<S>()) return load<Vec<S, L>>((const S*)from);
+  alignas(64) S lanes[L] = {};
+  read_elements(lanes, from, dtype, stride, int(count < L ? count : L));
+  return load<Vec<S, L>>(lanes);
+}
+template <class S, int L>
+MMSTN_INLINE void write_pixels(void* to, DType dtype, int64_t stride, int64_t count, Vec<S, L> v) {
+  if (count >= L && stride == 1 && dtype == dtype_of<S>()) return store((S*)to, v);
+  alignas(64) S lanes[L];
+  store(lanes, v);
+  write_elements(to, lanes, dtype, stride, int(count < L ? count : L));
+}
+
 // Pixels x channels of a tensor in memory.
 struct Tile {
   DType dtype;
@@ -127,18 +143,29 @@ __attribute__((noinline)) static void write_lines(void* to, const S* lines, Tile
   }
 }
 
+// Three channels, innermost: number by number, as what memcpy writes to memory in two parts cannot be
+// read back at once.
+template <class S>
+MMSTN_INLINE bool is_rgb(const Tile& t) {
+  return t.channels_innermost() && t.channels == 3 && t.dtype == dtype_of<S>();
+}
+
 // tile[q] = the channels of pixel q, for q < pixels; zero for the others.
 template <class S, int N>
 MMSTN_INLINE void read_tile(Vec<S, N> (&tile)[N], const void* from, const Tile& t, int pixels) {
   using V = Vec<S, N>;
   const bool inner = t.channels_innermost();
-  if (N == 4 && inner && t.channels == 3 && t.dtype == dtype_of<S>()) {  // RGB
-    const S* p = (const S*)from;
-    for (int q = 0; q < N; ++q) {
-      tile[q] = V{};
-      if (q < pixels) std::memcpy(&tile[q], p + q * t.pixel, 3 * sizeof(S));
+  if constexpr (N == 4) {
+    if (is_rgb<S>(t)) {
+      for (int q = 0; q < N; ++q) {
+        const S* p = (const S*)from + q * t.pixel;
+        tile[q] = V{};
+        if (q < pixels) tile[q] = V{p[0], p[1], p[2]};
+      }
+      return;
     }
-  } else if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
+  }
+  if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
     const S* p = (const S*)from;
     const int64_t line = inner ? t.pixel : t.channel;
     const int count = inner ? N : t.channels;
@@ -155,11 +182,15 @@ template <class S, int N>
 MMSTN_INLINE void write_tile(Vec<S, N> (&tile)[N], void* to, const Tile& t, int pixels) {
   const bool inner = t.channels_innermost();
   if (!inner) transpose<S, N>(tile);
-  if (N == 4 && inner && t.channels == 3 && t.dtype == dtype_of<S>()) {
-    S* p = (S*)to;
-    for (int q = 0; q < N; ++q)
-      if (q < pixels) std::memcpy(p + q * t.pixel, &tile[q], 3 * sizeof(S));
-  } else if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
+  if constexpr (N == 4) {
+    if (is_rgb<S>(t)) {
+      for (int q = 0; q < N; ++q)
+        for (int c = 0; c < 3; ++c)
+          if (q < pixels) ((S*)to)[q * t.pixel + c] = tile[q][c];
+      return;
+    }
+  }
+  if (t.dtype == dtype_of<S>() && pixels == N && (inner ? t.channels == N : t.pixel == 1)) {
     S* p = (S*)to;
     const int64_t line = inner ? t.pixel : t.channel;
     const int count = inner ? N : t.channels;
