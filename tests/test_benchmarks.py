@@ -54,7 +54,7 @@ def test_train_step(tmp_path):
     file = tmp_path / 'step.md'
     run('train_step.py', '--small', '--batch-size', 2, '--seconds', 0.1, '--output', file)
     rows = [line for line in file.read_text().splitlines() if line.startswith('| ')]
-    assert len(rows) == 1 + 4
+    assert len(rows) == 1 + 5
     assert 'without STs' in rows[1] and rows[1].endswith('1.000 (1.000, 1.000) |')
 
 
