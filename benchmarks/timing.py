@@ -11,21 +11,24 @@ SHORTEST = 3e-3  # seconds of a turn: shorter calls are repeated until they take
 MOST_ROUNDS = 500
 
 
-def _seconds(function: Callable[[], object], calls: int) -> float:
+def _seconds(function: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     if calls > 1:
         function()  # finds the caches as another function left them
-    start = time.perf_counter()
+    start = clock()
     for _ in range(calls):
         function()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def interleaved(
-    functions: Mapping[str, Callable[[], object]], seconds: float, least_rounds: int = 5
+    functions: Mapping[str, Callable[[], object]],
+    seconds: float,
+    least_rounds: int = 5,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
     """Seconds a call, one number a round for each function.
 
@@ -33,18 +36,20 @@ def interleaved(
         functions: What to time; called in turns, once before the clock starts.
         seconds: How long all rounds take together, about.
         least_rounds: How many rounds there are whatever they take.
+        clock: ``time.process_time`` counts the process's own time alone, for one thread on a
+            machine that has other work.
     """
     calls = {}
     for name, function in functions.items():
-        _seconds(function, 1)
-        calls[name] = math.ceil(SHORTEST / max(_seconds(function, 1), SHORTEST / 100))
+        _seconds(function, 1, clock)
+        calls[name] = math.ceil(SHORTEST / max(_seconds(function, 1, clock), SHORTEST / 100))
     times: dict[str, list[float]] = {name: [] for name in functions}
     end = time.perf_counter() + seconds
     for round in range(MOST_ROUNDS):
         if round >= least_rounds and time.perf_counter() > end:
             break
         for name, function in functions.items():
-            times[name].append(_seconds(function, calls[name]))
+            times[name].append(_seconds(function, calls[name], clock))
     return times
 
 

@@ -52,9 +52,10 @@ def test_sampler_refuses_cases_that_are_not_there():
 
 def test_train_step(tmp_path):
     file = tmp_path / 'step.md'
-    run('train_step.py', '--small', '--batch-size', 2, '--seconds', 0.1, '--output', file)
+    arguments = ['--small', '--batch-size', 2, '--seconds', 0.1, '--cpu-time']
+    run('train_step.py', *arguments, '--output', file)
     rows = [line for line in file.read_text().splitlines() if line.startswith('| ')]
-    assert len(rows) == 1 + 4
+    assert len(rows) == 1 + 5
     assert 'without STs' in rows[1] and rows[1].endswith('1.000 (1.000, 1.000) |')
 
 
@@ -73,3 +74,9 @@ def test_functions_take_turns():
     )
     assert ''.join(order[-6:]) == 'ababab'
     assert all(len(t) == 3 and min(t) >= 0.01 for t in times.values())
+
+
+def test_own_time_leaves_waiting_out():
+    waits = {'a': lambda: time.sleep(0.02)}
+    times = timing().interleaved(waits, seconds=0, least_rounds=3, clock=time.process_time)
+    assert max(times['a']) < 0.01

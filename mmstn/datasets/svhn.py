@@ -193,7 +193,9 @@ class SVHN(BaseDataset):
                 f'data_root must be a folder of SVHN (format 1), but {", ".join(missing)} '
                 f'{"is" if len(missing) == 1 else "are"} missing. '
                 f'`python tools/dataset_converters/download_svhn.py {self.data_root}` fetches '
-                'SVHN, `make_svhn_like.py` beside it makes a small set of the same format.'
+                'SVHN (2.6 GB), and without a download '
+                f'`python tools/dataset_converters/make_svhn_like.py {self.data_root}` makes a '
+                'small set of the same format.'
             )
         if is_main_process():
             for path in paths.values():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
 
@@ -14,12 +15,19 @@ class FullyConnected(nn.Sequential):
     Args:
         in_features: Size of the input.
         channels: Sizes of the layers.
+        norm_cfg: Normalisation of vectors between each layer and its ReLU, such as
+            ``dict(type='BN1d')``; None for none.
     """
 
-    def __init__(self, in_features: int, channels: Sequence[int]) -> None:
+    def __init__(
+        self, in_features: int, channels: Sequence[int], norm_cfg: dict | None = None
+    ) -> None:
         layers = []
         for out_features in channels:
-            layers += [nn.Linear(in_features, out_features), nn.ReLU(inplace=True)]
+            layers.append(nn.Linear(in_features, out_features))
+            if norm_cfg is not None:
+                layers.append(build_norm_layer(norm_cfg, out_features)[1])
+            layers.append(nn.ReLU(inplace=True))
             in_features = out_features
         super().__init__(*layers)
         self.out_features = in_features

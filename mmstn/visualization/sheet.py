@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from os.path import commonprefix
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -73,10 +74,12 @@ def draw_sheet(
 
 def _labels(sample: SheetSample) -> list[str]:
     """A text for each row."""
+    names = [record.name.split('.') for record in sample.records]
+    shared = len(commonprefix(names))
     labels = []
-    for record in sample.records:
+    for record, parts in zip(sample.records, names, strict=True):
         # The part that tells one transformer of a model from another.
-        name = f'{record.name}\n' if len(sample.records) > 1 else ''
+        name = '.'.join(parts[shared:]) + '\n' if len(names) > 1 else ''
         number = record.transformer.num_transformers or 1
         outputs = ['output'] if number == 1 else [f'output {k + 1}' for k in range(number)]
         labels += [name + text for text in ('input', *outputs)]

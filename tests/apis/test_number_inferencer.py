@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import VISUALIZERS
+from mmpretrain.registry import HOOKS, VISUALIZERS
 from mmpretrain.structures import DataSample
 from torch.nn import functional as F
 
@@ -15,7 +15,7 @@ from mmstn.engine.hooks.st_visualization_hook import _verdict
 from mmstn.evaluation import number_string
 from mmstn.visualization import NumberVisualizer
 
-CONFIG = 'configs/svhn/st-cnn-multi-small_1xb64-2k_svhn-like-64px.py'
+CONFIG = 'configs/svhn/st-cnn-multi-small_1xb32-1500_svhn-like-64px.py'
 
 
 @pytest.fixture
@@ -63,6 +63,23 @@ def test_pictures_show_numbers(tmp_path):
     np.testing.assert_array_equal(cv2.imread(out_file)[..., ::-1], picture)
     visualizer.visualize_cls(image, sample, draw_gt=False, draw_score=False, out_file=out_file)
     assert written(visualizer) == 'Prediction: 14'
+
+
+def test_show_dir_writes_numbers_large_enough_to_read(request, tmp_path):
+    """What `tools/test.py --show-dir` switches on, on an image of 64 pixels."""
+    cfg = Config.fromfile(request.config.rootpath / CONFIG)
+    visualizer = VISUALIZERS.build(dict(cfg.visualizer, name='drawings', vis_backends=None))
+    hook = HOOKS.build(
+        dict(cfg.default_hooks.visualization, enable=True, out_dir=str(tmp_path), interval=1)
+    )
+    hook._visualizer = visualizer
+    sample = DataSample(metainfo=dict(img_path='test/7.png')).set_gt_label([1, 9, 10, 10, 10])
+    sample.set_pred_label([1, 9, 10, 10, 10]).set_field('19', 'pred_number')
+    sample.set_field(0.5, 'pred_number_score')
+    hook.after_test_iter(None, 0, dict(inputs=torch.zeros(1, 3, 64, 64)), [sample])
+    assert written(visualizer) == 'Ground truth: 19\nPrediction: 19, 0.50'
+    (picture,) = tmp_path.iterdir()
+    assert cv2.imread(str(picture)).shape == (256, 256, 3)
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,12 @@ def test_training_without_extra(tmp_path):
 def test_wrong_root_says_what_was_looked_for_and_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         SVHN(str(tmp_path / 'nowhere'), split='train')
-    for part in ('nowhere/train/digitStruct.mat', 'nowhere/extra/digitStruct.mat', 'download_svhn'):
+    root = tmp_path / 'nowhere'
+    for part in (f'{root}/train/digitStruct.mat', f'{root}/extra/digitStruct.mat'):
         assert part in str(error.value)
+    for tool in ('download_svhn', 'make_svhn_like'):  # commands as one can paste them
+        command = f'`python tools/dataset_converters/{tool}.py {root}`'
+        assert command in str(error.value)
 
 
 @pytest.mark.parametrize(

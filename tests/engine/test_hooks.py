@@ -140,7 +140,9 @@ def test_interval(tmp_path):
     assert pictures(runner) == ['val_transformers_1.png', 'val_transformers_3.png']
 
 
-def test_a_test_alone(tmp_path):
+def test_a_test_alone(tmp_path, monkeypatch):
+    """Which must not ask for the training data: it may not be there."""
+    monkeypatch.setattr(Runner, 'build_train_loop', lambda *_: pytest.fail('a loop was built'))
     runner = make_runner(tmp_path / 'run', dict(type='STVisualizationHook'))
     runner.test()
     assert pictures(runner) == ['test_transformers_0.png']

@@ -95,6 +95,26 @@ def test_paper_layouts_by_hand():
     assert count(coloc) == (81 * 8 + 8) + (8 * 81 * 8 + 8) + (8 * 8 + 8) + (8 * 3 + 3)
 
 
+def test_fully_connected_net_on_an_averaged_map():
+    """Written out for one map; the sixth row and the seventh column are left over."""
+    torch.manual_seed(0)
+    net = FCLocNet(in_channels=2, in_size=(6, 7), num_params=3, fc_channels=(4,), downsample=5)
+    nn.init.normal_(net.regression.weight)
+    x = torch.rand(1, 2, 6, 7)
+    averages = torch.stack([channel[:5, :5].mean() for channel in x[0]])
+    hidden = (net.fc[0].weight @ averages + net.fc[0].bias).relu()
+    torch.testing.assert_close(net(x)[0], net.regression(hidden))
+    assert FCLocNet(2, (8, 8, 8), num_params=12, downsample=2).fc[0].in_features == 2 * 4**3
+
+
+def test_fully_connected_net_is_normalised_before_each_relu():
+    net = FCLocNet(in_channels=3, in_size=8, num_params=6, norm_cfg=dict(type='BN1d'))
+    kinds = [type(layer) for layer in net.fc]
+    assert kinds == 2 * [nn.Linear, nn.BatchNorm1d, nn.ReLU]
+    features = net.features(10 + torch.rand(64, 3, 8, 8))  # far from what a net is started for
+    assert 0.3 < (features > 0).float().mean() < 0.7
+
+
 def test_conv_net_without_in_size_takes_any_size():
     net = ConvLocNet(in_channels=2, num_params=6)
     for size in [(28, 28), (60, 33)]:
@@ -144,6 +164,8 @@ BAD_NETS = {
     'no parameters': (FCLocNet, dict(in_channels=1, in_size=4, num_params=0), 'num_params.*0'),
     'no K': (FCLocNet, dict(in_channels=1, in_size=4, num_transformers=0), 'num_transformers.*0'),
     'start': (FCLocNet, dict(in_channels=1, in_size=4, start=[1.0]), r'start.*\(1,\)'),
+    'averaged away': (FCLocNet, dict(in_channels=1, in_size=(4, 2), downsample=3), 'down.*2.*3'),
+    'half a pixel': (FCLocNet, dict(in_channels=1, in_size=4, downsample=1.5), 'downsample.*1.5'),
     'too small': (ConvLocNet, dict(in_channels=1, in_size=8), 'in_size.*8.*does not fit'),
     'no convolution': (ConvLocNet, dict(in_channels=1, channels=()), 'channels'),
     'kernel sizes': (ConvLocNet, dict(in_channels=1, kernel_sizes=(3, 3, 3)), 'kernel_sizes'),

@@ -51,6 +51,30 @@ def test_first_layer_keeps_all_units():
     assert not torch.equal(model.conv2(maps), model.conv2(maps))
 
 
+def test_normalised_behind_each_layer():
+    norms = dict(norm_cfg=dict(type='BN'), fc_norm_cfg=dict(type='BN1d'))
+    model = SVHNCNN(in_size=16, width=0.1, **norms).train()
+    layers = [module for module in model.children() if isinstance(module, nn.Sequential)]
+    assert [type(layer[1]) for layer in layers] == 8 * [nn.BatchNorm2d] + 3 * [nn.BatchNorm1d]
+    inputs = []
+    for layer in layers:
+        assert type(layer[2]) is nn.ReLU
+        layer[2].register_forward_pre_hook(lambda _, args: inputs.append(args[0].clone()))
+    model(5 + 3 * torch.randn(8, 3, 16, 16))
+    for x in inputs:  # of each ReLU: whatever comes in, each channel has mean 0
+        assert x.transpose(0, 1).flatten(1).mean(1).abs().max() < 1e-4
+    assert len(inputs) == 11
+
+
+def test_layout_in_memory_changes_no_number():
+    x = torch.randn(2, 3, 16, 16)
+    plain = SVHNCNN(in_size=16, width=0.1).eval()
+    other = SVHNCNN(in_size=16, width=0.1, channels_last=True).eval()
+    other.load_state_dict(plain.state_dict())
+    assert other.conv2(other.conv1(x)).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(plain(x), other(x), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     'kwargs, error',
     [
@@ -82,7 +106,7 @@ def build(name):
     [
         ('st-cnn-single-small', [(3, 1)]),
         # The map in front of each of the first four convolutions: channels, and the size over it.
-        ('st-cnn-multi-small', [(3, 1), (12, 2), (16, 2), (32, 4)]),
+        ('st-cnn-multi-small', [(3, 1), (6, 2), (8, 2), (16, 4)]),
     ],
 )
 def test_transformers_stand_where_the_paper_puts_them(name, maps, size):

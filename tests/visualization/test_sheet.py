@@ -11,6 +11,7 @@ from mmstn.visualization import (
     draw_sheet,
     record_transformers,
 )
+from mmstn.visualization.sheet import _labels
 
 STYLE = ImageStyle([0.0], [255.0])
 
@@ -108,3 +109,16 @@ def test_images_of_different_sizes_and_shapes():
 def test_nothing_to_draw(samples):
     with pytest.raises(ValueError, match='samples must be'):
         draw_sheet(samples)
+
+
+def test_labels_tell_transformers_apart_and_are_short():
+    """A label as long as a module's full name would run into those above and below."""
+    x = torch.zeros(1, 1, 8, 8)
+    first, second = record(x, 'identity'), record(x, 'tile', num_transformers=2)
+    assert _labels(SheetSample([first])) == ['input', 'output']
+    first.name, second.name = 'backbone.inserted.0.conv1', 'backbone.inserted.0.conv2'
+    expected = ['conv1\ninput', 'conv1\noutput']
+    expected += ['conv2\ninput', 'conv2\noutput 1', 'conv2\noutput 2']
+    assert _labels(SheetSample([first, second])) == expected
+    first.name = 'backbone.transformer'
+    assert _labels(SheetSample([first, second]))[2] == 'inserted.0.conv2\ninput'

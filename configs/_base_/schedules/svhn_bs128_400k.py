@@ -22,6 +22,8 @@ default_hooks = dict(
         save_best='sequence/accuracy',
         rule='greater',
     ),
+    # Switched on by tools/test.py --show-dir; nobody could read what is written on 64 pixels.
+    visualization=dict(type='VisualizationHook', enable=False, resize=256),
 )
 log_processor = dict(by_epoch=False)
 

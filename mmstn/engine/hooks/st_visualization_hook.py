@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -138,9 +138,11 @@ class STVisualizationHook(Hook):
     def _end(self, runner: Runner, mode: str) -> None:
         if not self._samples:
             return
-        # Not `runner.train_loop`, which would build a loop that a mere test has no use for.
-        by_epoch = isinstance(runner._train_loop, EpochBasedTrainLoop)
-        step = runner.epoch if by_epoch else runner.iter
+        # Not `runner.train_loop` or `runner.iter`, which would build the loop and load the training
+        # data, for which a mere test has no use.
+        loop = runner._train_loop
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        step = (loop.epoch if by_epoch else loop.iter) if isinstance(loop, BaseLoop) else 0
         title = mode + (f', {"epoch" if by_epoch else "iteration"} {step}' if step else '')
         style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
         sheet = draw_sheet(self._samples, style, title, **self.draw_options)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import as_size, forward_zeros
+from ..layers import FullyConnected, as_size, forward_zeros
 
 CONV_CHANNELS = (48, 64, 128, 160, 192, 192, 192, 192)
 POOLED = (1, 3, 5, 7)  # these convolutions are followed by a max-pooling by 2
@@ -37,6 +39,10 @@ class SVHNCNN(BaseModule):
         in_channels: Its channels.
         width: A factor for the channels of every layer, which are rounded.
         dropout: Probability of dropping a unit of any layer but the first.
+        norm_cfg: Normalisation behind each convolution; None for none, as in the paper.
+        fc_norm_cfg: Normalisation behind each fully connected layer, likewise.
+        channels_last: Whether maps lie in memory with their channels innermost, which convolves
+            the same numbers quicker on a CPU, the more so the narrower the network.
         init_cfg: mmengine's initialisation.
 
     Raises:
@@ -49,6 +55,9 @@ class SVHNCNN(BaseModule):
         in_channels: int = 3,
         width: float = 1,
         dropout: float = 0.5,
+        norm_cfg: dict | None = None,
+        fc_norm_cfg: dict | None = None,
+        channels_last: bool = False,
         init_cfg: dict | list | None = dict(type='Kaiming', layer=['Conv2d', 'Linear']),  # noqa: B006
     ) -> None:
         super().__init__(init_cfg)
@@ -61,7 +70,10 @@ class SVHNCNN(BaseModule):
         channels = in_channels
         for number, full_width in enumerate(CONV_CHANNELS, start=1):
             out_channels = scale_width(full_width, width)
-            layers = [nn.Conv2d(channels, out_channels, 5, padding=2), nn.ReLU(inplace=True)]
+            layers: list[nn.Module] = [nn.Conv2d(channels, out_channels, 5, padding=2)]
+            if norm_cfg is not None:
+                layers.append(build_norm_layer(norm_cfg, out_channels)[1])
+            layers.append(nn.ReLU(inplace=True))
             if number in POOLED:
                 layers.append(nn.MaxPool2d(2))
             if number > 1:
@@ -73,14 +85,15 @@ class SVHNCNN(BaseModule):
         fcs = OrderedDict()
         for number, full_width in enumerate(FC_CHANNELS, start=1):
             out_features = scale_width(full_width, width)
-            fcs[f'fc{number}'] = nn.Sequential(
-                nn.Linear(num_features, out_features), nn.ReLU(inplace=True), nn.Dropout(dropout)
-            )
+            fc = FullyConnected(num_features, [out_features], fc_norm_cfg)
+            fcs[f'fc{number}'] = nn.Sequential(*fc, nn.Dropout(dropout))
             num_features = out_features
         self.out_channels = num_features
         self.conv_names, self.fc_names = tuple(convs), tuple(fcs)
         for name, layer in (convs | fcs).items():
             self.add_module(name, layer)
+        if channels_last:  # a convolution takes the layout of its weights
+            self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Images (N, C, H, W) -> one descriptor each, a tuple of (N, F).

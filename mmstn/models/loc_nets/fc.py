@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..layers import FullyConnected, as_size
 from .base import BaseLocNet, check_input
@@ -25,6 +25,10 @@ class FCLocNet(BaseLocNet):
         num_params: P; set by :class:`~mmstn.models.SpatialTransformer` from its grid generator.
         num_transformers: K, or None for one transformer and no axis K.
         fc_channels: Sizes of the hidden layers.
+        downsample: By how much the map is first averaged down; 1 for not at all, as in the paper. A
+            remainder of its size is left out.
+        norm_cfg: Normalisation behind each hidden layer, such as ``dict(type='BN1d')``; None for
+            none, as in the paper.
         start: theta at the start, see :class:`BaseLocNet`.
         init_cfg: mmengine's initialisation of the hidden layers.
 
@@ -39,6 +43,8 @@ class FCLocNet(BaseLocNet):
         num_params: int,
         num_transformers: int | None = None,
         fc_channels: Sequence[int] = (32, 32),
+        downsample: int = 1,
+        norm_cfg: dict | None = None,
         start: Tensor | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -46,10 +52,18 @@ class FCLocNet(BaseLocNet):
         self.in_channels = in_channels
         ndim = 2 if isinstance(in_size, int) else len(in_size)
         self.in_size = as_size('in_size', in_size, ndim)
-        self.fc = FullyConnected(in_channels * math.prod(self.in_size), fc_channels)
+        if not isinstance(downsample, int) or not 1 <= downsample <= min(self.in_size):
+            raise ValueError(
+                f'downsample must be a whole number from 1 to the size {min(self.in_size)} of the '
+                f'map, got {downsample!r}'
+            )
+        average_pool = {2: nn.AvgPool2d, 3: nn.AvgPool3d}[ndim]
+        self.downsample = average_pool(downsample) if downsample > 1 else nn.Identity()
+        num_pixels = math.prod(size // downsample for size in self.in_size)
+        self.fc = FullyConnected(in_channels * num_pixels, fc_channels, norm_cfg)
         self.build_regression(self.fc.out_features)
 
     def features(self, x: Tensor) -> Tensor:
         """U (N, C, [D,] H, W) -> (N, fc_channels[-1])."""
         check_input(self, x, self.in_channels, self.in_size)
-        return self.fc(x.flatten(1))
+        return self.fc(self.downsample(x).flatten(1))

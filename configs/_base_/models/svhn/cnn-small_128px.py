@@ -1,4 +1,4 @@
-# A quarter as wide, for CPUs; so narrow a network needs its units, so it drops fewer.
-_base_ = './cnn_128px.py'
+# As cnn-small_64px.py.
+_base_ = './cnn-small_64px.py'
 
-model = dict(backbone=dict(width=0.25, dropout=0.1), head=dict(in_channels=768))
+model = dict(backbone=dict(in_size=128))

@@ -1,14 +1,14 @@
-# As cnn-small_128px.py.
-_base_ = './st-cnn-multi_128px.py'
+# As st-cnn-multi-small_64px.py.
+_base_ = './st-cnn-multi-small_64px.py'
 
 model = dict(
     backbone=dict(
         insert=dict(
-            conv2=dict(loc_net=dict(in_channels=12)),
-            conv3=dict(loc_net=dict(in_channels=16)),
-            conv4=dict(loc_net=dict(in_channels=32)),
+            conv1=dict(loc_net=dict(in_size=128, downsample=8)),
+            conv2=dict(loc_net=dict(in_size=64, downsample=4)),
+            conv3=dict(loc_net=dict(in_size=64, downsample=4)),
+            conv4=dict(loc_net=dict(in_size=32, downsample=2)),
         ),
-        backbone=dict(width=0.25, dropout=0.1),
-    ),
-    head=dict(in_channels=768),
+        backbone=dict(in_size=128),
+    )
 )

@@ -1,14 +1,29 @@
-# As cnn-small_64px.py.
-_base_ = './st-cnn-multi_64px.py'
+# ST-CNN Multi on cnn-small_64px.py. The localisation nets are normalised too, and read maps
+# averaged down to 16 x 16.
+_base_ = './cnn-small_64px.py'
 
+norm_cfg = dict(type='BN1d')
+net = dict(type='FCLocNet', fc_channels=(32, 32), norm_cfg=norm_cfg)
+affine = dict(type='AffineGridGenerator')
 model = dict(
     backbone=dict(
+        _delete_=True,
+        type='STNBackbone',
         insert=dict(
-            conv2=dict(loc_net=dict(in_channels=12)),
-            conv3=dict(loc_net=dict(in_channels=16)),
-            conv4=dict(loc_net=dict(in_channels=32)),
+            conv1=dict(
+                loc_net=dict(net, in_channels=3, in_size=64, downsample=4), grid_generator=affine
+            ),
+            conv2=dict(
+                loc_net=dict(net, in_channels=6, in_size=32, downsample=2), grid_generator=affine
+            ),
+            conv3=dict(
+                loc_net=dict(net, in_channels=8, in_size=32, downsample=2), grid_generator=affine
+            ),
+            conv4=dict(
+                loc_net=dict(net, in_channels=16, in_size=16, downsample=1), grid_generator=affine
+            ),
         ),
-        backbone=dict(width=0.25, dropout=0.1),
-    ),
-    head=dict(in_channels=768),
+        backbone={{_base_.model.backbone}},
+    )
 )
+custom_hooks = [dict(type='STVisualizationHook', num_samples=6)]

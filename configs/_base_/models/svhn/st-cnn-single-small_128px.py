@@ -1,11 +1,8 @@
-# As cnn-small_128px.py.
-_base_ = './st-cnn-single_128px.py'
+# As st-cnn-single-small_64px.py.
+_base_ = './st-cnn-single-small_64px.py'
 
 model = dict(
     backbone=dict(
-        # Half the channels on a map averaged down by 2: the whole net is small, so is this one.
-        transformer=dict(loc_net=dict(downsample=2, channels=(16, 16))),
-        backbone=dict(width=0.25, dropout=0.1),
-    ),
-    head=dict(in_channels=768),
+        transformer=dict(loc_net=dict(in_size=128, downsample=4)), backbone=dict(in_size=128)
+    )
 )

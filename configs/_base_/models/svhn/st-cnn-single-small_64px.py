@@ -1,11 +1,27 @@
-# As cnn-small_64px.py.
-_base_ = './st-cnn-single_64px.py'
+# ST-CNN Single on cnn-small_64px.py. The localisation net is normalised too, has half the channels,
+# and reads the image averaged down to 32 x 32.
+_base_ = './cnn-small_64px.py'
 
 model = dict(
     backbone=dict(
-        # Half the channels on a map averaged down by 2: the whole net is small, so is this one.
-        transformer=dict(loc_net=dict(downsample=2, channels=(16, 16))),
-        backbone=dict(width=0.25, dropout=0.1),
-    ),
-    head=dict(in_channels=768),
+        _delete_=True,
+        type='STNBackbone',
+        transformer=dict(
+            loc_net=dict(
+                type='ConvLocNet',
+                in_channels=3,
+                in_size=64,
+                downsample=2,
+                channels=(16, 16),
+                kernel_sizes=5,
+                paddings=2,
+                pool_sizes=(2, 1),
+                fc_channels=(32, 32),
+                norm_cfg=dict(type='BN'),
+            ),
+            grid_generator=dict(type='AffineGridGenerator'),
+        ),
+        backbone={{_base_.model.backbone}},
+    )
 )
+custom_hooks = [dict(type='STVisualizationHook', num_samples=6)]
