@@ -1,13 +1,10 @@
-# For networks that start from scratch. Then the localisation net cannot wait as long as in the
-# paper, where it starts from ImageNet: a tenth of the rate.
 optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4),
-    paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=0.1)}),
+    optimizer=dict(type='AdamW', lr=0.002, weight_decay=0.01),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = dict(type='CosineAnnealingLR', T_max=2000, by_epoch=False)
+param_scheduler = dict(type='CosineAnnealingLR', T_max=1000, by_epoch=False)
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=250)
 val_cfg = dict()
 test_cfg = dict()
 
