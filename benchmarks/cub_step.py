@@ -3,15 +3,16 @@
     python benchmarks/cub_step.py --batch-size 32
     python benchmarks/cub_step.py configs/cub/4x-st-inception-v2_8xb32-30k_cub-448_cp.py --kept-only
 
-On a GPU memory is the peak that torch has allocated. What a step keeps for its backward pass
-("kept") is counted tensor by tensor on any device, and grows in proportion to the batch; with
-weights, gradients and momentum it makes the sum in the last column, an estimate for the batch size
-of --memory-batch-size.
+Each model is measured with the compiled op ("auto") and with PyTorch's sampler, in turns. On a GPU
+memory is the peak that torch has allocated. What a step keeps for its backward pass ("kept") is
+counted tensor by tensor on any device, and grows in proportion to the batch; with weights,
+gradients and momentum it makes the sum in the last column, an estimate for the batch size of
+--memory-batch-size.
 """
 
 import argparse
 import statistics
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from timing import interleaved, ratio
 from torch import Tensor, nn
 
 import mmstn
@@ -32,23 +34,6 @@ DEFAULT = (
     '4x-st-inception-v2_8xb32-30k_cub-448_cp',
 )
 GIB = 2**30
-
-
-def synchronize(device: str) -> None:
-    if device == 'cuda':
-        torch.cuda.synchronize()
-
-
-def time_of(function, device: str, repeats: int) -> float:
-    """Median seconds, after one call that does not count."""
-    times = []
-    for _ in range(repeats + 1):
-        synchronize(device)
-        start = time.perf_counter()
-        function()
-        synchronize(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
 
 
 def kept_bytes(function) -> int:
@@ -98,13 +83,30 @@ class Step:
         transformer.sample(self.images, theta).sum().backward()
 
 
+def with_backend(backend: str, function: Callable) -> Callable:
+    """``function`` with the sampler of ``backend``."""
+
+    def run():
+        with mmstn.ops.use_backend(backend):
+            return function()
+
+    return run
+
+
+def peak_of(function: Callable) -> str:
+    """The peak of GPU memory in GiB."""
+    torch.cuda.reset_peak_memory_stats()
+    function()
+    return f'{torch.cuda.max_memory_allocated() / GIB:.2f}'
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='*', type=Path)
     parser.add_argument('--batch-size', type=int, default=2)
-    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--rounds', type=int, default=5, help='of all that take turns')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--memory-batch-size', type=int, default=32)
     parser.add_argument('--kept-only', action='store_true', help='measure no time')
@@ -114,31 +116,34 @@ def main() -> None:
     head = f'{"model":48} {"sampler":8} {"step s":>8} {"sampler %":>9} {"peak GiB":>8}'
     print(f'{head} {"kept MiB/image":>14} {f"GiB at {args.memory_batch_size}":>9}')
     for config in args.configs or [CONFIGS / f'{name}.py' for name in DEFAULT]:
-        step = Step(config, args.batch_size, args.device)
-        kept = kept_bytes(step.loss) / args.batch_size
-        parameters = sum(parameter.numel() for parameter in step.model.parameters())
+        measure(config, args)
+
+
+def measure(config: Path, args: argparse.Namespace) -> None:
+    """Prints a line for each sampler."""
+    step = Step(config, args.batch_size, args.device)
+    parameters = sum(parameter.numel() for parameter in step.model.parameters())
+    has_transformer = any(isinstance(m, SpatialTransformer) for m in step.model.modules())
+    backends = ('auto', 'torch') if has_transformer else ('auto',)
+    functions = {}
+    for backend in backends:
+        functions[backend, 'step'] = with_backend(backend, step)
+        if has_transformer:
+            functions[backend, 'sampling'] = with_backend(backend, step.sampling)
+    times = {} if args.kept_only else interleaved(functions, 0, args.rounds)
+    for backend in backends:
+        seconds = share = peak = '-'
+        if times:
+            seconds = f'{statistics.median(times[backend, "step"]):.3f}'
+        if times and has_transformer:
+            share = f'{100 * ratio(times[backend, "sampling"], times[backend, "step"])[0]:.2f}'
+        if times and args.device == 'cuda':
+            peak = peak_of(functions[backend, 'step'])
+        kept = kept_bytes(with_backend(backend, step.loss)) / args.batch_size
         total = (parameters * 3 * 4 + kept * args.memory_batch_size) / GIB
-        has_transformer = any(isinstance(m, SpatialTransformer) for m in step.model.modules())
-        for backend in ('auto', 'torch') if has_transformer else ('-',):
-            columns = ['-', '-', '-']
-            if not args.kept_only:
-                with mmstn.ops.use_backend('auto' if backend == '-' else backend):
-                    columns = measure(step, args, has_transformer)
-            time_, share, peak = columns
-            print(f'{config.stem:48} {backend:8} {time_:>8} {share:>9} {peak:>8} ', end='')
-            print(f'{kept / 2**20:14.1f} {total:9.2f}', flush=True)
-
-
-def measure(step: Step, args: argparse.Namespace, has_transformer: bool) -> list[str]:
-    """Seconds of a step, the sampler's percentage of it, and the peak of memory."""
-    if args.device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-    seconds = time_of(step, args.device, args.repeats)
-    peak = f'{torch.cuda.max_memory_allocated() / GIB:.2f}' if args.device == 'cuda' else '-'
-    share = '-'
-    if has_transformer:
-        share = f'{100 * time_of(step.sampling, args.device, args.repeats) / seconds:.2f}'
-    return [f'{seconds:.3f}', share, peak]
+        sampler = backend if has_transformer else '-'
+        print(f'{config.stem:48} {sampler:8} {seconds:>8} {share:>9} {peak:>8} ', end='')
+        print(f'{kept / 2**20:14.1f} {total:9.2f}', flush=True)
 
 
 if __name__ == '__main__':

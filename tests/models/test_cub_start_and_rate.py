@@ -20,14 +20,16 @@ TILES = {2: [(-0.5, 0.0), (0.5, 0.0)], 4: [(x, y) for y in (-0.5, 0.5) for x in 
 @pytest.fixture(params=[2, 4])
 def model(request):
     init_default_scope('mmpretrain')
-    name = f'cub/{request.param}x-st-small_1xb32-2k_birds-128.py'
-    model = MODELS.build(Config.fromfile(CONFIGS / name).model)
+    name = f'cub/{request.param}x-st-small_1xb32-600_birds-192.py'
+    config = Config.fromfile(CONFIGS / name)
+    config.model.backbone.init_cfg = None  # a checkpoint, which has no weights for theta
+    model = MODELS.build(config.model)
     model.init_weights()
     return model
 
 
 def theta_of(model):
-    return model.backbone.transformer.loc_net(torch.rand(2, 3, 128, 128))
+    return model.backbone.transformer.loc_net(torch.rand(2, 3, 192, 192))
 
 
 def test_ema_and_sync_bn_start_from_the_tiles(model):

@@ -1,9 +1,7 @@
 """Several processes: really two of them on the CPU, and the shell scripts' command lines."""
 
 import os
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,29 +15,9 @@ from torch.nn import functional as F
 
 from mmstn.engine import cpu_distributed
 from mmstn.engine.cpu_distributed import init_cpu_distributed
+from tests.tools.scripts import run_script
 
 TOOLS = Path(__file__).parents[2] / 'tools'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return str(probe.getsockname()[1])
-
-
-def run_script(name, *arguments):
-    """Runs a script of tools/ on the CPU, with this Python as ``python``."""
-    environment = os.environ | {
-        'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-        'PORT': free_port(),
-        'CUDA_VISIBLE_DEVICES': '-1',
-        'OMP_NUM_THREADS': '1',
-    }
-    run = subprocess.run(
-        [str(TOOLS / name), *map(str, arguments)], capture_output=True, text=True, env=environment
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout + run.stderr
 
 
 @pytest.fixture(scope='module')

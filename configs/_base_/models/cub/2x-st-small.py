@@ -1,4 +1,4 @@
-# 2x-st-inception-v2.py with the small ResNet, on 128 px.
+# 2x-st-inception-v2.py with the small ResNet, on 192 px: windows of 96 px, scaled down to 48 px.
 _base_ = './small.py'
 
 model = dict(
@@ -9,20 +9,22 @@ model = dict(
         transformer=dict(
             num_transformers=2,
             grid_generator=dict(type='AttentionGridGenerator', scale=0.5),
-            out_size=(64, 64),
+            out_size=(48, 48),
+            antialias=True,
             init='tile',
             loc_net=dict(
                 type='BackboneLocNet',
                 backbone=_base_.model.backbone,
-                in_size=128,
-                downsample=2,
+                in_size=192,
+                downsample=4,
                 reduction_channels=32,
                 fc_channels=(64,),
             ),
         ),
         streams='separate',
+        init_cfg=dict(type='Pretrained', checkpoint=_base_.checkpoint, prefix='backbone.'),
     ),
-    head=dict(in_channels=2 * 128),
+    head=dict(in_channels=2 * 64),
 )
 
 val_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization', per_part=False)]

@@ -1,6 +1,0 @@
-_base_ = './2x-st-small_1xb32-2k_birds-128.py'
-
-model = dict(
-    backbone=dict(transformer=dict(num_transformers=4)),
-    head=dict(in_channels=4 * 128),
-)
