@@ -7,6 +7,12 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+# The paper's CNNs have 32 to 64 filters a layer; this is the small end.
+model = dict(
+    backbone=dict(channels=(32, 64)),
+    head=dict(in_channels=4 * 64),
+)
+
 pipeline = [dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=64,

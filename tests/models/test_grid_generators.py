@@ -116,6 +116,22 @@ def test_matrices_by_hand():
     torch.testing.assert_close(turned, expected, rtol=0, atol=1e-6)
 
 
+def test_a_scale_that_is_held_for_a_while():
+    generator = AttentionGridGenerator()
+    theta = torch.tensor([0.5, 0.1, 0.2], dtype=torch.float64, requires_grad=True)
+    generator.hold_scale(2)
+    held = generator.matrix(theta)
+    assert held.tolist() == [[2, 0, 0.1], [0, 2, 0.2]]
+    (gradient,) = torch.autograd.grad(held.sum(), theta)
+    assert gradient.tolist() == [0, 1, 1]
+    generator.hold_scale(None)
+    assert generator.matrix(theta).tolist() == [[0.5, 0, 0.1], [0, 0.5, 0.2]]
+    with pytest.raises(ValueError, match='scale.*got 0'):
+        generator.hold_scale(0)
+    with pytest.raises(ValueError, match='fixed at 0.5'):
+        AttentionGridGenerator(scale=0.5).hold_scale(2)
+
+
 def affine_matrices():
     noise = torch.Generator().manual_seed(3)
     return torch.eye(2, 3).double() + 0.4 * torch.randn(

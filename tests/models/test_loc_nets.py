@@ -115,6 +115,18 @@ def test_fully_connected_net_is_normalised_before_each_relu():
     assert 0.3 < (features > 0).float().mean() < 0.7
 
 
+def test_with_centred_features_the_bias_alone_is_the_mean_of_theta():
+    torch.manual_seed(0)
+    net = ConvLocNet(
+        in_channels=1, num_params=3, feature_norm_cfg=dict(type='BN1d', affine=False)
+    ).double()
+    nn.init.normal_(net.regression.weight)
+    nn.init.constant_(net.regression.bias, 0.25)
+    theta = net(torch.rand(6, 1, 40, 40, dtype=torch.float64))
+    assert theta.std(0).min() > 0.1
+    torch.testing.assert_close(theta.mean(0), torch.full_like(theta[0], 0.25))
+
+
 def test_conv_net_without_in_size_takes_any_size():
     net = ConvLocNet(in_channels=2, num_params=6)
     for size in [(28, 28), (60, 33)]:
@@ -169,6 +181,11 @@ BAD_NETS = {
     'too small': (ConvLocNet, dict(in_channels=1, in_size=8), 'in_size.*8.*does not fit'),
     'no convolution': (ConvLocNet, dict(in_channels=1, channels=()), 'channels'),
     'kernel sizes': (ConvLocNet, dict(in_channels=1, kernel_sizes=(3, 3, 3)), 'kernel_sizes'),
+    'nothing to normalise': (
+        ConvLocNet,
+        dict(in_channels=1, fc_channels=(), feature_norm_cfg=dict(type='BN1d')),
+        'feature_norm_cfg.*fc_channels',
+    ),
     'four dimensions': (ConvLocNet, dict(in_channels=1, ndim=4), 'ndim'),
     'upsampling': (
         BackboneLocNet,

@@ -5,9 +5,9 @@ pipeline = [
     dict(type='PackInputs', algorithm_keys=('gt_box',)),
 ]
 
-# All images at once: each forms a pair with each other.
+# Each image of a batch forms a pair with each other.
 train_dataloader = dict(
-    batch_size=100,
+    batch_size=50,
     num_workers=2,
     persistent_workers=True,
     collate_fn=dict(type='default_collate'),

@@ -1,6 +1,7 @@
 """Hooks for mmengine's Runner."""
 
+from .scale_annealing_hook import ScaleAnnealingHook
 from .st_visualization_hook import STVisualizationHook
 from .windows_hook import WindowsHook
 
-__all__ = ['STVisualizationHook', 'WindowsHook']
+__all__ = ['STVisualizationHook', 'ScaleAnnealingHook', 'WindowsHook']

@@ -29,8 +29,27 @@ class AttentionGridGenerator(MatrixGridGenerator):
         if scale is not None and not scale > 0:
             raise ValueError(f'scale must be None or a number > 0, got {scale!r}')
         self.scale = scale
+        self.held_scale: float | None = None
         self.ndim = check_ndim(ndim)
         self.num_params = ndim if scale is not None else ndim + 1
+
+    def hold_scale(self, scale: float | None) -> None:
+        """Makes all windows equally large for a while, whatever theta says.
+
+        theta keeps its s, which gets no gradient then. It is for coarse-to-fine training, see
+        :class:`~mmstn.engine.hooks.ScaleAnnealingHook`.
+
+        Args:
+            scale: s of all windows; None gives it back to theta.
+
+        Raises:
+            ValueError: If ``scale`` is not positive, or fixed anyway.
+        """
+        if self.scale is not None:
+            raise ValueError(f'the scale is fixed at {self.scale}: there is none to hold')
+        if scale is not None and not scale > 0:
+            raise ValueError(f'scale must be None or a number > 0, got {scale!r}')
+        self.held_scale = scale
 
     def identity_theta(self) -> Tensor:
         """The whole map, or the window in its middle if the scale is fixed, (P,)."""
@@ -68,5 +87,7 @@ class AttentionGridGenerator(MatrixGridGenerator):
             scale, translation = theta[..., :1], theta[..., 1:]
         else:
             scale, translation = torch.full_like(theta[..., :1], self.scale), theta
+        if self.held_scale is not None:
+            scale = torch.full_like(scale, self.held_scale)
         diagonal = torch.diag_embed(scale.expand_as(translation))
         return torch.cat([diagonal, translation[..., None]], dim=-1)

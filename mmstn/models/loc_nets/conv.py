@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, build_norm_layer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -38,12 +38,17 @@ class ConvLocNet(BaseLocNet):
         ndim: 2 for maps, 3 for volumes (N, C, D, H, W).
         norm_cfg: Normalisation behind each convolution; None for none, as in the paper.
         act_cfg: Activation behind each convolution.
+        feature_norm_cfg: A normalisation in place of the ReLU of the last fully connected layer;
+            None for that ReLU, as in the paper. ``dict(type='BN1d', affine=False)`` leaves the mean
+            of theta over the images of a batch to the bias of the regression alone, so that a lower
+            learning rate for that bias keeps windows from going astray all together.
         start: theta at the start, see :class:`BaseLocNet`.
         init_cfg: mmengine's initialisation of the hidden layers.
 
     Raises:
-        ValueError: If an argument is out of range or ``in_size`` is too small for the layers; in
-            ``forward``, if the map has another size than ``in_size``.
+        ValueError: If an argument is out of range, ``in_size`` is too small for the layers, or
+            ``feature_norm_cfg`` is given without a fully connected layer; in ``forward``, if the
+            map has another size than ``in_size``.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class ConvLocNet(BaseLocNet):
         ndim: int = 2,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006, never changed
+        feature_norm_cfg: dict | None = None,
         start: Tensor | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -71,6 +77,8 @@ class ConvLocNet(BaseLocNet):
             raise ValueError('channels must name at least one convolution, got none')
         if ndim not in (2, 3):
             raise ValueError(f'ndim must be 2 or 3, got {ndim!r}')
+        if feature_norm_cfg is not None and not fc_channels:
+            raise ValueError('feature_norm_cfg needs a layer in fc_channels, got none')
         self.in_channels = in_channels
         self.in_size = None if in_size is None else as_size('in_size', in_size, ndim)
         depth = len(channels)
@@ -111,6 +119,8 @@ class ConvLocNet(BaseLocNet):
         else:
             num_features = forward_zeros(self.conv, in_channels, self.in_size).shape[1]
         self.fc = FullyConnected(num_features, fc_channels)
+        if feature_norm_cfg is not None:
+            self.fc[-1] = build_norm_layer(feature_norm_cfg, self.fc.out_features)[1]
         self.build_regression(self.fc.out_features)
 
     def features(self, x: Tensor) -> Tensor:

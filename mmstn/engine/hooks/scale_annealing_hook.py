@@ -1,0 +1,79 @@
+"""Attention that begins with a wide view."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch import nn
+
+from mmstn.models import AttentionGridGenerator, SpatialTransformer
+
+
+@HOOKS.register_module()
+class ScaleAnnealingHook(Hook):
+    """Shrinks the windows of an attention transformer step by step, then lets theta have its scale.
+
+    Where nothing but what the windows show tells them where to go, they must show the object from
+    the start: windows as large as the image or larger do. During the first ``num_iters``
+    iterations the scale falls from ``start`` to ``end``, by the same factor at each step; theta's
+    translation alone is learnt. Afterwards theta's scale counts, which should start at ``end``
+    (``init`` of the transformer). A validation in between sees the windows as they are held.
+
+    Args:
+        num_iters: How many iterations are annealed.
+        start: The scale at the first one; 1 is the whole image.
+        end: The scale at the last one.
+        transformer: Name of the transformer in the model.
+
+    Raises:
+        ValueError: If a number is not positive; when the training starts, if the model has no such
+            transformer or its scale is fixed.
+        TypeError: When the training starts, if it has no ``AttentionGridGenerator``.
+    """
+
+    def __init__(
+        self, num_iters: int, start: float, end: float, transformer: str = 'transformer'
+    ) -> None:
+        for name, number in dict(num_iters=num_iters, start=start, end=end).items():
+            if not number > 0:
+                raise ValueError(f'{name} must be a number > 0, got {number!r}')
+        self.num_iters = num_iters
+        self.start = start
+        self.end = end
+        self.name = transformer
+
+    def scale(self, iteration: int) -> float | None:
+        """The scale to hold at an iteration, counted from 0; None when theta has it."""
+        if iteration >= self.num_iters:
+            return None
+        progress = iteration / max(self.num_iters - 1, 1)
+        return self.start * (self.end / self.start) ** progress
+
+    def before_train(self, runner: Runner) -> None:
+        """Also for a validation that comes before the first iteration."""
+        self._generator(runner.model).hold_scale(self.scale(runner.iter))
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Sets the scale of this iteration."""
+        self._generator(runner.model).hold_scale(self.scale(runner.iter))
+
+    def _generator(self, model: nn.Module) -> AttentionGridGenerator:
+        model = model.module if is_model_wrapper(model) else model
+        transformer = dict(model.named_modules()).get(self.name)
+        if not isinstance(transformer, SpatialTransformer):
+            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
+            raise ValueError(
+                f'transformer must name a spatial transformer of the model ({names}), '
+                f'got {self.name!r}'
+            )
+        generator = transformer.grid_generator
+        if not isinstance(generator, AttentionGridGenerator):
+            raise TypeError(
+                f'the grid generator of {self.name} must be an AttentionGridGenerator, '
+                f'got {type(generator).__name__}'
+            )
+        return generator
