@@ -46,6 +46,7 @@ def test_theta_begins_at_the_start_to_the_last_bit(name):
 
 @every_net
 def test_theta_learns(name):
+    torch.manual_seed(0)
     net = build(name, num_params=3, num_transformers=2)
     image = image_for(name)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
