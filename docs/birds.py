@@ -1,6 +1,6 @@
 """Draws configs/cub/birds.png: test birds with the windows before training and after it.
 
-python docs/birds.py work_dirs/reproduce/cub/birds/{2,4}x-st-small/256/seed0
+python docs/birds.py work_dirs/{2,4}x-st-small_1xb32-600_birds-192
 """
 
 import sys
@@ -12,13 +12,13 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
-from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain import get_model
+from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from mmstn.visualization import ImageStyle, draw_input, record_transformers
 
-COLUMNS, TILE, GAP = 8, 104, 4
+COLUMNS, TILE, GAP = 8, 120, 4
 
 
 def main(runs: list[Path]) -> None:
@@ -33,8 +33,7 @@ def main(runs: list[Path]) -> None:
 def draw_rows(run: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Some test images with the windows where they start, and the same where they end."""
     config = Config.fromfile(next(run.glob('*.py')))
-    model = MODELS.build(config.model).eval()
-    load_checkpoint(model, (run / 'last_checkpoint').read_text(), map_location='cpu')
+    model = get_model(config, pretrained=(run / 'last_checkpoint').read_text()).eval()
     dataset = DATASETS.build(config.test_dataloader.dataset)
     places = np.linspace(0, len(dataset), COLUMNS, endpoint=False).astype(int) + 5
     batch = pseudo_collate([dataset[int(place)] for place in places])

@@ -1,8 +1,8 @@
 # A small ResNet for 48 px.
 data_preprocessor = dict(mean=[127.5] * 3, std=[64] * 3, to_rgb=True)
 
-# What small_1xb32-1k_birds-crops.py has learnt; tools/train.py leaves it here.
-checkpoint = 'work_dirs/small_1xb32-1k_birds-crops/iter_1000.pth'
+# What small_1xb32-2k_birds-crops.py has learnt; tools/train.py leaves it here.
+checkpoint = 'work_dirs/small_1xb32-2k_birds-crops/iter_2000.pth'
 
 model = dict(
     type='ImageClassifier',

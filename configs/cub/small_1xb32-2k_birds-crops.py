@@ -3,7 +3,7 @@
 _base_ = [
     '../_base_/datasets/birds_48.py',
     '../_base_/models/cub/small.py',
-    '../_base_/schedules/birds_bs32_1k.py',
+    '../_base_/schedules/birds_bs32_2k.py',
     '../_base_/default_runtime.py',
 ]
 

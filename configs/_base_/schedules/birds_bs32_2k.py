@@ -2,9 +2,9 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=0.002, weight_decay=0.01),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = dict(type='CosineAnnealingLR', T_max=1000, by_epoch=False)
+param_scheduler = dict(type='CosineAnnealingLR', T_max=2000, by_epoch=False)
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=250)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=500)
 val_cfg = dict()
 test_cfg = dict()
 
