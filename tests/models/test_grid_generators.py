@@ -189,6 +189,35 @@ def test_tps_is_the_textbook_spline():
     torch.testing.assert_close(tps(theta, (5, 9)), expected, rtol=0, atol=1e-5)
 
 
+def test_tps_in_half_precision_is_the_spline_of_its_theta():
+    tps = TPSGridGenerator()
+    theta = random_theta(tps, 3, spread=0.3)
+    for dtype in (torch.float16, torch.bfloat16):
+        rounded = theta.to(dtype)  # theta is all that is rounded
+        expected = TPSGridGenerator()(rounded.double(), (5, 9))
+        grid = TPSGridGenerator().to(dtype)(rounded, (5, 9))
+        assert grid.dtype == torch.float32
+        torch.testing.assert_close(grid.double(), expected, rtol=0, atol=1e-5)
+    both_ways = TPSGridGenerator().half().float()(theta.float(), (5, 9))
+    torch.testing.assert_close(both_ways.double(), tps(theta, (5, 9)), rtol=0, atol=1e-5)
+
+
+def test_tps_follows_every_change_of_size_and_type():
+    tps = TPSGridGenerator()
+    theta = random_theta(tps, 2)
+    with torch.inference_mode():
+        tps(theta, (5, 9))
+    calls = itertools.product([(5, 9), (9, 5), (5, 9)], [False, True], [torch.double, torch.float])
+    for size, align_corners, dtype in calls:
+        leaf = theta.detach().to(dtype).requires_grad_()
+        grid = tps(leaf, size, align_corners)
+        expected = TPSGridGenerator()(theta.to(dtype), size, align_corners)
+        assert grid.dtype == dtype
+        assert torch.equal(grid, expected)
+        grid.sum().backward()
+        assert leaf.grad.isfinite().all()
+
+
 def test_tps_does_not_depend_on_align_corners_but_through_the_grid():
     tps = TPSGridGenerator()
     theta = random_theta(tps)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from mmpretrain.registry import MODELS
@@ -40,6 +41,21 @@ class TPSGridGenerator(BaseGridGenerator):
         self.num_params = points.numel()
         self.register_buffer('control_points', points.float(), persistent=False)  # (n, 2)
         self.register_buffer('coefficients', _coefficients(points).float(), persistent=False)
+        self._last_weights: tuple[object, Tensor] | None = None  # of a grid, and which it was
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> TPSGridGenerator:
+        """Takes the spline along to a device or type, but never to half precision.
+
+        Points are computed in float32 at least, and rounded coefficients would bend their grid.
+        """
+        self._last_weights = None
+        before = dict(self._buffers)
+        super()._apply(fn, *args, **kwargs)
+        for name, exact in before.items():
+            device, dtype = self.get_buffer(name).device, self.get_buffer(name).dtype
+            if exact is not None and dtype.itemsize < torch.float32.itemsize:
+                self._buffers[name] = exact.to(device)
+        return self
 
     def identity_theta(self) -> Tensor:
         """The control points themselves, (P,)."""
@@ -55,14 +71,33 @@ class TPSGridGenerator(BaseGridGenerator):
     ) -> Tensor:
         """The points to sample, see :meth:`BaseGridGenerator.forward`."""
         theta = self.check_theta(theta)
-        control_points = self.control_points.to(theta)
         grid = regular_grid(out_size, align_corners, theta.dtype, theta.device)
         # What is interpolated is how far each control point moves. With theta at the identity that
         # is nothing, and the grid is the regular one to the last bit.
-        moves = theta.unflatten(-1, (-1, 2)) - control_points
+        moves = theta.unflatten(-1, (-1, 2)) - self.control_points.to(theta)  # (*, n, 2)
         with torch.autocast(theta.device.type, enabled=False):
-            basis = _basis(grid, control_points) @ self.coefficients.to(theta)  # (H', W', n)
-            return grid + (basis.flatten(0, 1) @ moves).unflatten(-2, grid.shape[:2])
+            # In one product of two matrices: one for each theta would take five times as long.
+            rows = moves.transpose(-1, -2).flatten(0, -2) @ self._weights(grid, align_corners)
+            moved = rows.unflatten(0, (*theta.shape[:-1], 2)).transpose(-1, -2)  # (*, H' W', 2)
+            return grid + moved.unflatten(-2, grid.shape[:2])
+
+    def _weights(self, grid: Tensor, align_corners: bool) -> Tensor:
+        """What a unit move of each control point adds at the points of a regular grid, (n, H' W').
+
+        Those of the last grid are kept: a network asks for the same ones at every step.
+        """
+        if torch.compiler.is_compiling() or type(grid) is not Tensor:  # may hold no numbers
+            return self._make_weights(grid)
+        key = (grid.shape, align_corners, grid.dtype, grid.device)
+        if self._last_weights is None or self._last_weights[0] != key:
+            # Never as inference tensors, which no later step could train with.
+            with torch.inference_mode(False), torch.no_grad():
+                self._last_weights = key, self._make_weights(grid)
+        return self._last_weights[1]
+
+    def _make_weights(self, grid: Tensor) -> Tensor:
+        basis = _basis(grid, self.control_points.to(grid)) @ self.coefficients.to(grid)
+        return basis.flatten(0, 1).T
 
 
 def _basis(points: Tensor, control_points: Tensor) -> Tensor:
