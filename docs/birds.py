@@ -1,6 +1,6 @@
 """Draws configs/cub/birds.png: test birds with the windows before training and after it.
 
-python docs/birds.py work_dirs/{2,4}x-st-small_1xb32-600_birds-192
+configs/cub/README.md has the command. Each folder of a run gives two rows.
 """
 
 import sys
@@ -26,7 +26,7 @@ def main(runs: list[Path]) -> None:
     rows = [row for run in runs for row in draw_rows(run)]
     sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
     file = Path(__file__).parents[1] / 'configs/cub/birds.png'
-    # 128 colours, or the noise of the pictures would make the file five times as large.
+    # 128 colours, or the noise of the pictures would make a large file.
     Image.fromarray(sheet).quantize(128).save(file, optimize=True)
 
 
