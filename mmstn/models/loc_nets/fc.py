@@ -57,7 +57,7 @@ class FCLocNet(BaseLocNet):
                 f'downsample must be a whole number from 1 to the size {min(self.in_size)} of the '
                 f'map, got {downsample!r}'
             )
-        average_pool = {2: nn.AvgPool2d, 3: nn.AvgPool3d}[ndim]
+        average_pool = nn.AvgPool2d if ndim == 2 else nn.AvgPool3d
         self.downsample = average_pool(downsample) if downsample > 1 else nn.Identity()
         num_pixels = math.prod(size // downsample for size in self.in_size)
         self.fc = FullyConnected(in_channels * num_pixels, fc_channels, norm_cfg)
