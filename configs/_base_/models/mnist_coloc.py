@@ -1,6 +1,6 @@
 # Co-localisation (appendix A.2 of the paper). The encoder is the network of
-# mnist_coloc/encoder_1xb64-2k_mnist5k.py; train that first.
-encoder_checkpoint = 'work_dirs/encoder_1xb64-2k_mnist5k/iter_2000.pth'
+# mnist_coloc/encoder_1xb64-400_mnist5k.py; train that first.
+encoder_checkpoint = 'work_dirs/encoder_1xb64-400_mnist5k/iter_400.pth'
 
 model = dict(
     type='STNCoLocalizer',
@@ -21,9 +21,10 @@ model = dict(
             feature_norm_cfg=dict(type='BN1d', affine=False),
         ),
         grid_generator=dict(type='AttentionGridGenerator'),
-        out_size=(28, 28),
-        # Large windows shrink the image; aliasing would drown the weak slope there.
-        antialias=True,
+        # Three times what the encoder's layers see, which averages it down: large windows shrink
+        # the image, and aliasing would drown the weak slope there. (antialias=True filters more
+        # exactly and takes longer.)
+        out_size=(84, 84),
         # Where the annealing of the scale ends (../schedules/mnist_coloc_400.py).
         init=[1 / 3, 0, 0],
     ),
@@ -31,8 +32,14 @@ model = dict(
         type='ActivationEncoder',
         classifier=dict(
             type='ImageClassifier',
-            backbone=dict(type='MNISTCNN', in_size=28, channels=(32, 64), kernel_sizes=(9, 7)),
-            head=dict(type='LinearClsHead', num_classes=10, in_channels=4 * 64),
+            backbone=dict(
+                type='MNISTCNN',
+                in_size=84,
+                downsample=3,
+                channels=(16, 32),
+                kernel_sizes=(9, 7),
+            ),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=4 * 32),
             init_cfg=dict(type='Pretrained', checkpoint=encoder_checkpoint),
         ),
         # Three activation layers, as in the paper, which does not say which.

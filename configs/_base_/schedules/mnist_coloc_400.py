@@ -13,9 +13,9 @@ val_cfg = dict()
 test_cfg = dict()
 
 custom_hooks = [
-    # From windows twice as large as the image, which show the digit wherever they are, to those of
-    # a digit's size; from then on theta's scale is learnt too. Not in the paper.
-    dict(type='ScaleAnnealingHook', num_iters=240, start=2.0, end=1 / 3),
+    # From windows three times as large as the image, which show the digit wherever they are, to
+    # those of a digit's size; from then on theta's scale is learnt too. Not in the paper.
+    dict(type='ScaleAnnealingHook', num_iters=240, start=3.0, end=1 / 3),
     # The windows at every validation: pictures in vis_data/vis_image of the work folder.
     dict(type='STVisualizationHook', num_samples=8),
 ]
