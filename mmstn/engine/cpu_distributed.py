@@ -1,5 +1,8 @@
 """Several processes without a GPU, as a laptop or a test needs them."""
 
+import atexit
+import gc
+
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -27,7 +30,11 @@ def init_cpu_distributed(cfg: Config) -> None:
             f'got {cfg.launcher!r}, with which mmengine trains on GPUs only'
         )
     if not is_distributed():
+        # Imported by DDP anyway; after the group it would keep it alive as a default argument.
+        import torch.distributed.nn.functional  # noqa: F401
+
         dist.init_process_group('gloo')
+        atexit.register(_end_process_group)
     wrapper = cfg.get('model_wrapper_cfg')
     if wrapper is None:  # as Runner.wrap_model does it, but for the devices
         cfg.model_wrapper_cfg = dict(
@@ -38,3 +45,15 @@ def init_cpu_distributed(cfg: Config) -> None:
         )
     else:
         wrapper.setdefault('device_ids', None)
+
+
+def _end_process_group() -> None:
+    """Joins gloo's threads while there is an interpreter.
+
+    A thread that is the last to let go of a tensor calls Python. Where Python has ended the
+    thread is ended as well, and with it, in C++, the process: "terminate called without an active
+    exception", after all the work is done.
+    """
+    gc.collect()  # the Runner is a cycle, and its model holds the group
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -13,7 +13,7 @@ def run_script(name, *arguments, **environment):
     """Runs a script of tools/ on the CPU, with this Python as ``python``; gives what it prints."""
     environment = os.environ | {
         'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
-        'PORT': _free_port(),
+        'PORT': free_port(),
         'CUDA_VISIBLE_DEVICES': '-1',
         'OMP_NUM_THREADS': '1',
         **environment,
@@ -25,7 +25,7 @@ def run_script(name, *arguments, **environment):
     return run.stdout + run.stderr
 
 
-def _free_port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return str(probe.getsockname()[1])

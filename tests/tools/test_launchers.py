@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from mmstn.engine import cpu_distributed
 from mmstn.engine.cpu_distributed import init_cpu_distributed
-from tests.tools.scripts import run_script
+from tests.tools.scripts import free_port, run_script
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -69,6 +70,45 @@ def test_two_processes_on_the_cpu_test_every_picture_once(project, batch, tmp_pa
     samples = np.load(out, allow_pickle=True)
     # Eleven pictures are six for each process: the one that fills up is not counted twice.
     assert [int(sample['gt_label']) for sample in samples] == batch[1][:11].tolist()
+
+
+ENDING = """
+import atexit
+import os
+
+import torch
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+
+
+@atexit.register
+def threads():
+    print([open(f'/proc/self/task/{task}/comm').read() for task in os.listdir('/proc/self/task')])
+
+
+def main():
+    from mmstn.engine.cpu_distributed import init_cpu_distributed
+
+    init_cpu_distributed(Config(dict(launcher='pytorch')))
+    model = MMDistributedDataParallel(torch.nn.Linear(3, 3))
+    model.itself = [model]  # held by a cycle, as the model of a Runner is
+    threads()
+
+
+main()
+"""
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='no list of threads')
+def test_no_thread_of_gloo_outlives_python(tmp_path):
+    one = dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port())
+    run = subprocess.run(
+        [sys.executable, '-c', ENDING], check=True, capture_output=True, text=True,
+        env=os.environ | one | {'CUDA_VISIBLE_DEVICES': '-1'},
+    )  # fmt: skip
+    before, after = (line for line in run.stdout.splitlines() if line.startswith("['"))
+    assert 'pt_gloo' in before
+    assert 'pt_gloo' not in after
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
