@@ -225,7 +225,8 @@ def plot(rows: list[Row], file: Path) -> None:
         axis.set_title(pass_)
         axis.set_xlabel('times faster')
     axes[0].invert_yaxis()
-    axes[-1].legend(loc='lower right')
+    axes[0].margins(y=0.01)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc='outside upper center', ncols=3)
     figure.savefig(file, dpi=90)
     plt.close(figure)
 

@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kEnoughTasks = 8;         // with fewer, images are cut into parts
 constexpr int64_t kPartPoints = 4096;       // of at least so many points
 constexpr int64_t kLargeMap = 1 << 14;      // pixels; such a map is not in the nearest cache
-constexpr int64_t kSerialSamples = 1 << 13;  // with fewer samples one thread does it all
+constexpr int64_t kSerialElements = 1 << 15;  // fewer of all channels: one thread does it all
 
 DType dtype_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -116,10 +116,13 @@ struct Plan {
   }
 
   void run(RunTasks kernel) const {
-    const int64_t samples = int64_t(tasks.size()) * problem.out_height * problem.out_width *
-                            problem.transformers;
     const int64_t count = int64_t(tasks.size());
-    at::parallel_for(0, count, samples < kSerialSamples ? count : 1,
+    const int64_t cleared = problem.input_gradient.data ? problem.height * problem.width : 0;
+    int64_t elements = 0;
+    for (const Task& task : tasks)
+      for (int64_t b = task.first_block; b < task.last_block; ++b)
+        elements += blocks[b].count * (task.end - task.begin + cleared);
+    at::parallel_for(0, count, elements < kSerialElements ? count : 1,
                      [&](int64_t begin, int64_t end) {
                        if (begin < end) kernel(problem, tasks.data(), begin, end);
                      });
