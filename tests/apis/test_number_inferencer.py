@@ -15,7 +15,7 @@ from mmstn.engine.hooks.st_visualization_hook import _verdict
 from mmstn.evaluation import number_string
 from mmstn.visualization import NumberVisualizer
 
-CONFIG = 'configs/svhn/st-cnn-multi-small_1xb32-1500_svhn-like-64px.py'
+CONFIG = 'configs/svhn/st-cnn-multi-small_1xb32-4500_svhn-like-64px.py'
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ optim_wrapper = dict(
     # At this rate one bad batch could throw a localisation net out of the image for good.
     clip_grad=dict(max_norm=5),
 )
-param_scheduler = dict(_delete_=True, type='CosineAnnealingLR', by_epoch=False, T_max=1500)
+param_scheduler = dict(_delete_=True, type='CosineAnnealingLR', by_epoch=False, T_max=4500)
 
-train_cfg = dict(max_iters=1500, val_interval=500)
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=250))
+train_cfg = dict(max_iters=4500, val_interval=1500)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
 
 auto_scale_lr = dict(base_batch_size=32)

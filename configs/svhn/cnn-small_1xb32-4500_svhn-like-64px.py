@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/svhn/cnn-small_64px.py',
     '../_base_/datasets/svhn-like_64px.py',
-    '../_base_/schedules/svhn-like_bs32_1500.py',
+    '../_base_/schedules/svhn-like_bs32_4500.py',
     '../_base_/number_runtime.py',
 ]
