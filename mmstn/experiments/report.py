@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .run import training_log
 from .table import Cell, Experiment
 
 
@@ -60,10 +61,14 @@ def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
 
 
 def _load_results(work_dir: Path, cell: Cell) -> dict[int, dict]:
-    """The results of a cell by seed."""
+    """The results of a cell by seed, with the time of a training step where there is a log."""
     files = (work_dir / cell.row / cell.column).glob('seed*/result.json')
     found = {int(file.parent.name.removeprefix('seed')): file for file in files}
-    return {seed: json.loads(found[seed].read_text()) for seed in sorted(found)}
+    results = {seed: json.loads(found[seed].read_text()) for seed in sorted(found)}
+    for seed, result in results.items():
+        steps = [entry['time'] for entry in training_log(found[seed].parent)]
+        result['step_ms'] = 1000 * statistics.median(steps) if steps else None
+    return results
 
 
 def twin_ratios(experiment: Experiment, figures: Mapping[Cell, float]) -> dict[Cell, float]:
@@ -114,6 +119,7 @@ def _markdown(
     )  # fmt: skip
     lines += _twins(experiment, measured)
     lines += _details(experiment, results)
+    lines += _step_times(experiment, results)
     if measured:
         lines += [f'![The same as a picture]({experiment.version}.png)', '']
     csv_file = f'[{experiment.version}.csv]({experiment.version}.csv)'
@@ -172,6 +178,24 @@ def _details(experiment: Experiment, results: Mapping[Cell, Mapping[int, dict]])
     return _table(['', *experiment.details.values()], rows) if rows else []
 
 
+def _step_times(experiment: Experiment, results: Mapping[Cell, Mapping[int, dict]]) -> list[str]:
+    """The table of the times of training steps, of the cells that have logs."""
+    times = {}
+    for cell, by_seed in results.items():
+        found = [result['step_ms'] for result in by_seed.values() if result['step_ms'] is not None]
+        if found:
+            times[cell] = f'{statistics.fmean(found):.0f}'
+    if not times:
+        return []
+    rows = [
+        [name, *(times.get(Cell(row, column), '') for column in experiment.columns)]
+        for row, name in experiment.rows.items()
+        if any(cell.row == row for cell in times)
+    ]
+    title = 'Milliseconds a training step, loading included, beside whatever else the machine did'
+    return [f'{title}:', '', *_table(['', *experiment.columns.values()], rows)]
+
+
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [header, ['---'] * len(header), *rows]
     return [*(f'| {" | ".join(line)} |' for line in lines), '']
@@ -180,7 +204,18 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _write_csv(
     experiment: Experiment, results: Mapping[Cell, Mapping[int, dict]], file: Path
 ) -> None:
-    header = ['row', 'column', 'seed', 'measure', 'ours', 'paper', 'seconds', 'train', 'test']
+    header = [
+        'row',
+        'column',
+        'seed',
+        'measure',
+        'ours',
+        'paper',
+        'seconds',
+        'step_ms',
+        'train',
+        'test',
+    ]
     with open(file, 'w', newline='', encoding='utf-8') as stream:
         writer = csv.writer(stream)
         writer.writerow(header)
@@ -188,8 +223,9 @@ def _write_csv(
             for seed, result in by_seed.items():
                 ours = f'{experiment.figure(result["metrics"]):.4f}'
                 paper = experiment.paper.get(cell, '')
+                step = '' if result['step_ms'] is None else f'{result["step_ms"]:.1f}'
                 writer.writerow(
-                    [*cell, seed, experiment.measure, ours, paper, result['seconds']]
+                    [*cell, seed, experiment.measure, ours, paper, result['seconds'], step]
                     + result['commands']
                 )
 

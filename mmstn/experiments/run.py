@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -156,17 +156,8 @@ class Run:
 
     def progress(self) -> float:
         """How much of the training is done, 0 to 1, as of its last line in the log."""
-        logs = sorted(self.folder.glob('*/vis_data/scalars.json'))
-        for log in reversed(logs):
-            lines = log.read_text().splitlines()
-            for line in reversed(lines):
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # the line that a kill has cut off
-                    continue
-                if 'loss' in entry:
-                    return self._fraction(entry)
-        return 0.0
+        entry = next(training_log(self.folder), None)
+        return 0.0 if entry is None else self._fraction(entry)
 
     def _fraction(self, entry: Mapping[str, Any]) -> float:
         train_cfg = self._cfg.train_cfg
@@ -185,6 +176,18 @@ class Run:
         if self.after is not None and self._checkpoint_option is not None:
             options[self._checkpoint_option] = str(self.after.checkpoint)
         return ['--cfg-options', *(f'{key}={value}' for key, value in options.items())]
+
+
+def training_log(folder: Path) -> Iterator[dict[str, Any]]:
+    """What the trainings in a work folder have logged, the last line first."""
+    for log in sorted(folder.glob('*/vis_data/scalars.json'), reverse=True):
+        for line in reversed(log.read_text().splitlines()):
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # the line that a kill has cut off
+                continue
+            if 'loss' in entry:
+                yield entry
 
 
 def _value(text: str) -> Any:

@@ -51,6 +51,7 @@ def test_mean_spread_ratio_and_every_seed(table, tmp_path):
     assert '| With an ST | 4.00 / 3 [2nd] | 1.00 / — |' in text
     assert '| With an ST over Plain | 0.50 / 0.75 |  | 0.50 / 0.75 |' in text
     assert 'Not run' not in text
+    assert 'training step' not in text  # nothing is left of the logs
     with open(tmp_path / 'short.csv', newline='') as stream:
         lines = list(csv.DictReader(stream))
     assert [(x['row'], x['column'], x['seed'], x['ours'], x['paper']) for x in lines] == [
@@ -74,6 +75,22 @@ def test_details_of_the_cells_that_have_them(table, tmp_path):
     assert '|  | moved by, px | seen, % |\n| --- | --- | --- |\n' in text
     assert '| With an ST, B | 2.00 ± 1.00 (3) |  |' in text
     assert '| Plain, A |' not in text
+
+
+def test_time_of_a_training_step(table, tmp_path):
+    write_result(tmp_path, 'plain', 'a', 0, 90)
+    for seed, times in enumerate([[0.2, 0.3, 9.0], [0.5]]):  # medians 300 and 500 ms
+        write_result(tmp_path, 'st', 'b', seed, 90)
+        log = tmp_path / f'st/b/seed{seed}/20260101_000000/vis_data/scalars.json'
+        log.parent.mkdir(parents=True)
+        lines = [json.dumps(dict(loss=1.0, time=time)) for time in times]
+        log.write_text('\n'.join([*lines, json.dumps({'accuracy/top1': 90, 'time': 77}), '{"lo']))
+    write_report(table, tmp_path, tmp_path)
+    text = (tmp_path / 'short.md').read_text()
+    assert 'Milliseconds a training step' in text
+    assert '| With an ST |  | 400 |' in text
+    with open(tmp_path / 'short.csv', newline='') as stream:
+        assert [line['step_ms'] for line in csv.DictReader(stream)] == ['', '300.0', '500.0']
 
 
 def test_ratio_needs_both_twins(table):
