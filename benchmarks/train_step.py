@@ -70,6 +70,9 @@ def make_steps(args: argparse.Namespace) -> dict[str, Step]:
         Config.fromfile(CONFIGS / f'{name}{kind}').model.backbone
         for name in ('cnn', 'st-cnn-single', 'st-cnn-multi')
     )
+    if args.channels_last:
+        for network in (plain, single.backbone, multi.backbone):
+            network.channels_last = True
     steps = {
         'without STs': Step(plain, args),
         'Single, the compiled op': Step(single, args),
@@ -90,6 +93,9 @@ def main() -> None:
     )
     parser.add_argument('--size', type=int, default=64, choices=[64, 128])
     parser.add_argument('--small', action='store_true', help='the narrow network')
+    parser.add_argument(
+        '--channels-last', action='store_true', help='maps with their channels innermost'
+    )
     parser.add_argument('--batch-size', type=int, default=128, help="the paper's by default")
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--seconds', type=float, default=240, help='for all rounds together')
@@ -114,6 +120,7 @@ def main() -> None:
         milliseconds = 1e3 * statistics.median(seconds)
         lines.append(f'| {name} | {milliseconds:.0f} | {median:.3f} ({low:.3f}, {high:.3f}) |')
     network = f'{"narrow, " if args.small else ""}{args.size} px, batch of {args.batch_size}'
+    network += ', channels_last' * args.channels_last
     rounds = f'{args.threads} threads, {len(plain)} rounds{", own time" * args.cpu_time}'
     text = '\n'.join([f'{machine(args.device)}, {network}, {rounds}', '', *lines, ''])
     print(text)

@@ -119,7 +119,8 @@ def _markdown(
     )  # fmt: skip
     lines += _twins(experiment, measured)
     lines += _details(experiment, results)
-    lines += _step_times(experiment, results)
+    if experiment.step_times:
+        lines += _step_times(experiment, results)
     if measured:
         lines += [f'![The same as a picture]({experiment.version}.png)', '']
     csv_file = f'[{experiment.version}.csv]({experiment.version}.csv)'
@@ -192,7 +193,7 @@ def _step_times(experiment: Experiment, results: Mapping[Cell, Mapping[int, dict
         for row, name in experiment.rows.items()
         if any(cell.row == row for cell in times)
     ]
-    title = 'Milliseconds a training step, loading included, beside whatever else the machine did'
+    title = 'Milliseconds a training step, loading included, as the runs had it side by side'
     return [f'{title}:', '', *_table(['', *experiment.columns.values()], rows)]
 
 

@@ -83,11 +83,12 @@ class Experiment:
     are; ``metric``, the name under which ``tools/test.py`` reports it; ``complement``, whether the
     figure is 100 minus that; ``higher_is_better``; ``rows`` and ``columns``, names by key;
     ``paper``, figures by row and column; ``twins``, for each row with an ST the one without;
-    ``details``, titles by name of further metrics, for a second table; and ``versions``, of which
-    the first is the default. A version has a ``title``; ``config``, the file's name with ``{row}``
-    and ``{column}`` in it (a cell exists where that file does); ``needs``; and ``prepare`` for
-    cells that start from a trained network: a ``config`` to train first, and the ``option`` of the
-    cells' configs that takes the checkpoint's path.
+    ``details``, titles by name of further metrics, for a second table; ``step_times``, whether to
+    tell what a training step takes, which means little where the machine had changing other work;
+    and ``versions``, of which the first is the default. A version has a ``title``; ``config``, the
+    file's name with ``{row}`` and ``{column}`` in it (a cell exists where that file does);
+    ``needs``; and ``prepare`` for cells that start from a trained network: a ``config`` to train
+    first, and the ``option`` of the cells' configs that takes the checkpoint's path.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Experiment:
     paper: Mapping[Cell, Figure] = field(default_factory=dict)
     twins: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
+    step_times: bool = False
     needs: Needs = field(default_factory=Needs)
     prepare: tuple[Path, str] | None = None
 
@@ -121,7 +123,7 @@ class Experiment:
         file = Path(file)
         content = mmengine.load(file)
         required = {'title', 'measure', 'metric', 'rows', 'columns', 'versions'}
-        optional = {'paper', 'twins', 'details', 'complement', 'higher_is_better'}
+        optional = {'paper', 'twins', 'details', 'step_times', 'complement', 'higher_is_better'}
         _check_keys(str(file), content, required, optional)
         versions = content.pop('versions')
         version = next(iter(versions)) if version is None else version
