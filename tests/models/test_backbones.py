@@ -314,6 +314,14 @@ def test_bad_necks_are_named():
         STNNeck(inside(6), stages=4)((torch.rand(1, 6, 8, 8),) * 2)
 
 
+def test_layout_in_memory_changes_no_number():
+    x = torch.randn(2, 2, 28, 28)
+    plain, other = MNISTCNN(28, 2), MNISTCNN(28, 2, channels_last=True)
+    other.load_state_dict(plain.state_dict())
+    assert other.layers[:2](x).is_contiguous(memory_format=torch.channels_last)  # pool, conv
+    torch.testing.assert_close(plain(x), other(x), rtol=1e-4, atol=1e-5)
+
+
 def test_small_nets_by_hand():
     def count(net):
         return sum(p.numel() for p in net.parameters())

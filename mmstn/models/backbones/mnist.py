@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -92,6 +93,8 @@ class MNISTCNN(_DescriptorNet):
         channels: Output channels of the convolutions; the paper's have 32 to 64 filters.
         kernel_sizes: Their kernel sizes.
         downsample: By how much the image is averaged down first.
+        channels_last: Whether maps lie in memory with their channels innermost, which convolves
+            the same numbers quicker on a CPU.
         init_cfg: mmengine's initialisation.
 
     Raises:
@@ -105,6 +108,7 @@ class MNISTCNN(_DescriptorNet):
         channels: Sequence[int] = (32, 64),
         kernel_sizes: Sequence[int] = (9, 7),
         downsample: int = 1,
+        channels_last: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
         layers = []
@@ -117,3 +121,5 @@ class MNISTCNN(_DescriptorNet):
             ]
             width_in = width
         super().__init__(layers, in_channels, in_size, downsample, init_cfg)
+        if channels_last:  # a convolution takes the layout of its weights
+            self.to(memory_format=torch.channels_last)
