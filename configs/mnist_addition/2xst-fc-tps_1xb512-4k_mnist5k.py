@@ -1,4 +1,12 @@
 _base_ = './2xst-fc-affine_1xb512-4k_mnist5k.py'
-model = dict(backbone=dict(insert=dict(layers=dict(grid_generator=dict(type='TPSGridGenerator')))))
-# A third of the others' rate, at which the control points of one ST left the image for good.
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=0.2)}))
+# Normalised (256 parameters more), as the control points of one ST are lost for good without.
+model = dict(
+    backbone=dict(
+        insert=dict(
+            layers=dict(
+                loc_net=dict(loc_net=dict(norm_cfg=dict(type='BN1d'))),
+                grid_generator=dict(type='TPSGridGenerator'),
+            )
+        )
+    )
+)
