@@ -71,7 +71,7 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
         # which is GCC's; Clang would call another one.
         flags.append('-fopenmp')
     arguments: dict[str, Any] = {'cxx': flags}
-    kind, macros, include_dirs = cpp_extension.CppExtension, [], [str(_mmcv_headers())]
+    kind, macros, include_dirs = cpp_extension.CppExtension, [], list(map(str, _mmcv_headers()))
     if _wants_cuda(torch, cuda):
         home = _cuda_home(cpp_extension, torch.version.cuda)
         os.environ['CUDA_HOME'] = cpp_extension.CUDA_HOME = str(home)
@@ -98,13 +98,13 @@ def build_arguments(cuda: bool | None = None) -> dict[str, Any]:
     return {'ext_modules': [extension], 'cmdclass': {'build_ext': builder}}
 
 
-def _mmcv_headers() -> Path:
-    """The folder of C++ headers that every mmcv ships, with and without compiled ops."""
+def _mmcv_headers() -> list[Path]:
+    """The folders of C++ and CUDA headers that every mmcv ships, with and without compiled ops."""
     spec = importlib.util.find_spec('mmcv')
     for location in (spec.submodule_search_locations or ()) if spec else ():
         headers = Path(location) / 'ops' / 'csrc' / 'common'
         if (headers / 'pytorch_device_registry.hpp').is_file():
-            return headers
+            return [headers, headers / 'cuda']
     raise CannotBuild(
         "mmcv's C++ headers are not there; install mmcv first (onedl-mmcv or mmcv-lite)"
     )
