@@ -100,7 +100,7 @@ main()
 
 
 @pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='no list of threads')
-def test_no_thread_of_gloo_outlives_python(tmp_path):
+def test_no_thread_of_gloo_outlives_python():
     one = dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port())
     run = subprocess.run(
         [sys.executable, '-c', ENDING], check=True, capture_output=True, text=True,

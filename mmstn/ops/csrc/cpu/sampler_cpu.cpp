@@ -15,9 +15,9 @@
 namespace mmstn {
 namespace {
 
-constexpr int64_t kEnoughTasks = 8;         // with fewer, images are cut into parts
-constexpr int64_t kPartPoints = 4096;       // of at least so many points
-constexpr int64_t kLargeMap = 1 << 14;      // pixels; such a map is not in the nearest cache
+constexpr int64_t kEnoughTasks = 8;           // with fewer, images are cut into parts
+constexpr int64_t kPartPoints = 4096;         // of at least so many points
+constexpr int64_t kLargeMap = 1 << 14;        // pixels; such a map is not in the nearest cache
 constexpr int64_t kSerialElements = 1 << 15;  // fewer of all channels: one thread does it all
 
 DType dtype_of(const at::Tensor& tensor) {
