@@ -1,20 +1,9 @@
-# An affine transformer in front of the network, and one on the features of its second stage.
-_base_ = './resnet18_128px.py'
+# The transformers of st-resnet18_64px.py on resnet18_128px.py.
+_base_ = './st-resnet18_64px.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True,
-        type='STNBackbone',
-        transformer=dict(
-            loc_net=dict(type='ConvLocNet', in_channels=3, in_size=128, channels=(32, 32)),
-            grid_generator=dict(type='AffineGridGenerator'),
-        ),
-        insert=dict(
-            layer2=dict(
-                loc_net=dict(type='ConvLocNet', in_channels=64, channels=(32, 32)),
-                grid_generator=dict(type='AffineGridGenerator'),
-            )
-        ),
-        backbone={{_base_.model.backbone}},
+        transformer=dict(loc_net=dict(in_size=128)),
+        backbone=dict(type='ResNet'),
     )
 )
