@@ -216,6 +216,7 @@ def _write_csv(
         'step_ms',
         'train',
         'test',
+        *experiment.details,
     ]
     with open(file, 'w', newline='', encoding='utf-8') as stream:
         writer = csv.writer(stream)
@@ -228,6 +229,7 @@ def _write_csv(
                 writer.writerow(
                     [*cell, seed, experiment.measure, ours, paper, result['seconds'], step]
                     + result['commands']
+                    + [result['metrics'].get(name, '') for name in experiment.details]
                 )
 
 

@@ -74,6 +74,8 @@ def test_details_of_the_cells_that_have_them(table, tmp_path):
     assert '|  | moved by, px | seen, % |\n| --- | --- | --- |\n' in text
     assert '| With an ST, B | 2.00 ± 1.00 (3) |  |' in text
     assert '| Plain, A |' not in text
+    with open(tmp_path / 'short.csv', newline='') as stream:
+        assert [line['moved'] for line in csv.DictReader(stream)] == ['', '1', '2', '3']
 
 
 def test_time_of_a_training_step(table, tmp_path):
