@@ -56,7 +56,7 @@ def test_train_step(tmp_path):
     run('train_step.py', *arguments, '--output', file)
     rows = [line for line in file.read_text().splitlines() if line.startswith('| ')]
     assert len(rows) == 1 + 5
-    assert 'without STs' in rows[1] and rows[1].endswith('1.000 (1.000, 1.000) |')
+    assert 'without STs' in rows[1] and rows[1].endswith('1.000 (1.000, 1.000) | 1.000 |')
 
 
 def test_ratio_is_that_of_pairs():
