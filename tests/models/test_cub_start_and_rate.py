@@ -53,3 +53,16 @@ def test_the_loc_net_alone_learns_at_1e_4_of_the_rate(model):
     for name, parameter in names.items():
         slow = name.startswith('backbone.transformer.loc_net.')
         assert rates[id(parameter)] == pytest.approx(1e-5 if slow else 0.1), name
+
+
+def test_half_precision_starts_from_the_tiles_and_teaches_the_loc_net(model):
+    number = model.backbone.transformer.num_transformers
+    with torch.autocast('cpu', torch.bfloat16):  # as AmpOptimWrapper does, which wants a GPU
+        theta = theta_of(model)
+        scores = model(torch.rand(2, 3, 192, 192), mode='tensor')
+    assert theta.dtype == torch.float32
+    assert torch.equal(theta, torch.tensor(TILES[number]).expand(2, number, 2))
+    assert scores.dtype == torch.bfloat16
+    scores.float().square().sum().backward()
+    weight = model.backbone.transformer.loc_net.regression.weight
+    assert weight.grad.isfinite().all() and weight.grad.abs().max() > 0
