@@ -34,6 +34,8 @@ class PartLocalization(BaseMetric):
 
     and further
 
+    - ``head``, ``body``, ``head_start``, ``body_start``: of these, the largest of any transformer,
+      since which one turns to heads is left to chance;
     - ``overlap``: intersection over union of two windows, in percent, mean over pairs and images;
     - ``st{i}_moved``: how far the window's centre is from where it started, in percent of the
       image's diagonal, mean over the images.
@@ -111,6 +113,10 @@ class PartLocalization(BaseMetric):
                     share = inside[visible[:, part], i, part].mean()
                     metrics[f'st{i + 1}_{name.replace(" ", "_")}'] = share
             metrics[f'st{i + 1}_moved'] = moved[:, i].mean()
+        for name in ('head', 'body', 'head_start', 'body_start'):
+            shares = [metrics[key] for key in metrics if key.endswith(f'_{name}')]
+            if shares:
+                metrics[name] = max(shares)
         if results[0]['overlap'] is not None:
             metrics['overlap'] = np.mean([result['overlap'] for result in results])
         return {name: 100 * float(value) for name, value in metrics.items()}

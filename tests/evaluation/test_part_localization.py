@@ -47,6 +47,7 @@ def test_shares_overlap_and_way():
     expected = {
         'st1_head': 50, 'st1_body': 50, 'st2_head': 0, 'st2_body': 50,
         'st1_head_start': 50, 'st1_body_start': 50, 'st2_head_start': 50, 'st2_body_start': 50,
+        'head': 50, 'body': 50, 'head_start': 50, 'body_start': 50,
         'st1_beak': 50, 'st1_left_eye': 100, 'st2_tail': 50, 'st2_left_wing': 100,
         'overlap': 100 * np.mean([10 * 20 / (3200 - 200), 20 * 40 / (3200 - 800)]),
         'st1_moved': 100 * np.mean([50, 20]) / 100,
@@ -54,7 +55,7 @@ def test_shares_overlap_and_way():
     }  # fmt: skip
     for name, value in expected.items():
         assert result[f'parts/{name}'] == pytest.approx(value, abs=1e-4), name
-    assert len(result) == 2 * (4 + 15 + 1) + 1
+    assert len(result) == 2 * (4 + 15 + 1) + 4 + 1
     assert not any('beak' in name for name in evaluate(SAMPLES, per_part=False))
 
 
