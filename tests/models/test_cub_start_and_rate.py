@@ -20,7 +20,7 @@ TILES = {2: [(-0.5, 0.0), (0.5, 0.0)], 4: [(x, y) for y in (-0.5, 0.5) for x in 
 @pytest.fixture(params=[2, 4])
 def model(request):
     init_default_scope('mmpretrain')
-    name = f'cub/{request.param}x-st-small_1xb32-600_birds-192.py'
+    name = f'cub/{request.param}x-st-small_1xb32-1200_birds-192.py'
     config = Config.fromfile(CONFIGS / name)
     config.model.backbone.init_cfg = None  # a checkpoint, which has no weights for theta
     model = MODELS.build(config.model)

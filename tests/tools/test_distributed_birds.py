@@ -11,7 +11,7 @@ from tests.tools.scripts import TOOLS, run_script
 CONFIG = """
 # Four birds a step. Left out is what processes cannot share: chance in the pipeline, and statistics
 # of a batch (SyncBN does, on GPUs).
-_base_ = '{configs}/cub/2x-st-small_1xb32-600_birds-192.py'
+_base_ = '{configs}/cub/2x-st-small_1xb32-1200_birds-192.py'
 experiment_name = __import__('uuid').uuid4().hex
 custom_imports = dict(imports=['mmstn', 'losses_hook'], allow_failed_imports=False)
 custom_hooks = [dict(type='WindowsHook'), dict(type='LossesHook')]

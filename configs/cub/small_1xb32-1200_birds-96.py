@@ -1,5 +1,5 @@
 # The whole image with as many pixels to a bird as a window of the STs has: four times the work.
-_base_ = './small_1xb32-600_birds-48.py'
+_base_ = './small_1xb32-1200_birds-48.py'
 
 train_pipeline = _base_.train_pipeline
 train_pipeline[1].scale = (100000, 108)

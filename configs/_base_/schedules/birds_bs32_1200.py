@@ -10,7 +10,7 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', begin=100, end=600, T_max=500, by_epoch=False),
+    dict(type='CosineAnnealingLR', begin=100, end=1200, T_max=1100, by_epoch=False),
 ]
-train_cfg = dict(max_iters=600, val_interval=200)
-default_hooks = dict(checkpoint=dict(interval=200))
+train_cfg = dict(max_iters=1200, val_interval=300)
+default_hooks = dict(checkpoint=dict(interval=300))

@@ -1,4 +1,4 @@
-_base_ = './2x-st-small_1xb32-600_birds-192.py'
+_base_ = './2x-st-small_1xb32-1200_birds-192.py'
 
 model = dict(
     backbone=dict(transformer=dict(num_transformers=4)),
