@@ -13,6 +13,11 @@ PADDINGS = ('zeros', 'border', 'reflection')
 SOURCES = ('affine', 'projective', 'grid')
 
 
+def seeded(seed):
+    """Random numbers for new tensors, on the device where those are."""
+    return torch.Generator(torch.empty(0).device).manual_seed(seed)
+
+
 def random_map(source, n, k, out_size, generator, spread=0.4):
     """Matrices, or the grid of projective ones, in float64."""
     matrix = torch.eye(3, dtype=torch.float64) + spread * torch.randn(

@@ -1,6 +1,7 @@
 """The compiled op against float64 autograd of plain PyTorch operations."""
 
 import itertools
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from tests.ops.sampling_cases import (
     off_lattice,
     points_of,
     random_map,
+    seeded,
     truth,
 )
 
@@ -53,9 +55,16 @@ def sample(image, map, out_size, *options):
     return affine_grid_sample(image, map, out_size, *options)
 
 
-def check(shape, source, options, dtype, layout, seed=0, spread=0.4):
+@contextmanager
+def deterministic_algorithms(wanted):
+    torch.use_deterministic_algorithms(wanted)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def check(shape, source, options, dtype, layout, seed=0, spread=0.4, deterministic=False):
     c, h, w, out_h, out_w, k = shape
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     out_size = (out_h, out_w)
     map_dtype = torch.float64 if dtype == torch.float64 else torch.float32
     map = random_map(source, 2, k, out_size, generator, spread).to(map_dtype)
@@ -66,7 +75,7 @@ def check(shape, source, options, dtype, layout, seed=0, spread=0.4):
 
     image = laid_out(image, layout).requires_grad_()
     map.requires_grad_()
-    with use_backend('native'):
+    with use_backend('native'), deterministic_algorithms(deterministic):
         samples = sample(image, map, out_size, *options)
         assert 'mmstn' in samples.grad_fn.name()  # the op, not PyTorch
         both = torch.autograd.grad(samples, (image, map), gradient, retain_graph=True)
@@ -93,7 +102,7 @@ def check(shape, source, options, dtype, layout, seed=0, spread=0.4):
 
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 @pytest.mark.parametrize('source', SOURCES)
-def test_every_option_on_every_path(cpu_path, source, options):
+def test_every_option_of_all_kernels(kernels, source, options):
     for seed, shape in enumerate(SHAPES):
         for dtype in (torch.float32, torch.float64):
             check(shape, source, options, dtype, LAYOUTS[seed % 3], seed)
@@ -101,9 +110,17 @@ def test_every_option_on_every_path(cpu_path, source, options):
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('layout', LAYOUTS)
-def test_every_type_and_layout(cpu_path, dtype, layout):
+def test_every_type_and_layout(kernels, dtype, layout):
     for seed, shape in enumerate(SHAPES):
         check(shape, SOURCES[seed % 3], ('bilinear', PADDINGS[seed % 3], True), dtype, layout, seed)
+
+
+@pytest.mark.parametrize('mode', MODES)
+def test_deterministic_gradients(kernels, mode):
+    """On a GPU they have kernels of their own."""
+    for seed, shape in enumerate(SHAPES):
+        options = (mode, PADDINGS[seed % 3], False)
+        check(shape, SOURCES[seed % 3], options, torch.float32, LAYOUTS[seed % 3], seed, 0.4, True)
 
 
 @needs_op
@@ -125,7 +142,7 @@ def test_any_problem(shape, source, options, layout, seed, spread):
 @needs_op
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 def test_the_papers_double_sum(options):
-    generator = torch.Generator().manual_seed(3)
+    generator = seeded(3)
     image = torch.randn(2, 3, 5, 7, dtype=torch.float64, generator=generator)
     matrix = random_map('projective', 2, 3, (4, 6), generator, spread=0.25)
     expected = reference_grid_sample(image, points_of(matrix, (4, 6), options[2]), *options)
@@ -144,7 +161,7 @@ SPECIAL = {
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('name', SPECIAL)
-def test_turns_and_flips_are_exact(cpu_path, name, mode, align_corners):
+def test_turns_and_flips_are_exact(kernels, name, mode, align_corners):
     image = torch.randn(2, 5, 56, 56)
     matrix = torch.tensor(SPECIAL[name], dtype=torch.float32).expand(2, 1, 2, 3)
     expected = {
@@ -158,7 +175,7 @@ def test_turns_and_flips_are_exact(cpu_path, name, mode, align_corners):
         assert torch.equal(actual[:, 0], expected)
 
 
-def test_coordinates_are_exact_to_rounding(cpu_path):
+def test_coordinates_are_exact_to_rounding(kernels):
     """A ramp shows coordinates themselves: 448 pixels, within a few roundings of float64."""
     size = 448
     ramp = torch.arange(size, dtype=torch.float32).expand(1, 1, size, size)
@@ -170,9 +187,9 @@ def test_coordinates_are_exact_to_rounding(cpu_path):
 
 @pytest.mark.parametrize('scale', [0.05, 8.0, 1e4, 0.0])
 @pytest.mark.parametrize('channels', [1, 3, 24])
-def test_strong_zoom_far_outside_and_singular(cpu_path, scale, channels):
+def test_strong_zoom_far_outside_and_singular(kernels, scale, channels):
     image = torch.randn(2, channels, 30, 41)
-    generator = torch.Generator().manual_seed(1)
+    generator = seeded(1)
     matrix = random_map('affine', 2, 2, (25, 31), generator).float() * scale
     matrix[1, 1, :, 2] += 3  # out of the map
     # Coordinates are as large as the zoom, and so is their rounding.
@@ -187,7 +204,7 @@ def test_strong_zoom_far_outside_and_singular(cpu_path, scale, channels):
 
 @pytest.mark.parametrize('channels', [1, 3, 20])
 @pytest.mark.parametrize('mode', MODES)
-def test_windows_beside_the_map_touch_nothing(cpu_path, mode, channels):
+def test_windows_beside_the_map_touch_nothing(kernels, mode, channels):
     image = torch.randn(1, channels, 17, 40, requires_grad=True)
     for x, y in itertools.product([-30, -2, 0, 2, 30], repeat=2):
         if x == y == 0:
@@ -201,7 +218,7 @@ def test_windows_beside_the_map_touch_nothing(cpu_path, mode, channels):
 @pytest.mark.parametrize('channels', [1, 3, 20])
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 @pytest.mark.parametrize('mode', MODES)
-def test_points_that_are_no_numbers_sample_nothing(cpu_path, mode, padding_mode, channels):
+def test_points_that_are_no_numbers_sample_nothing(kernels, mode, padding_mode, channels):
     image = torch.randn(1, channels, 6, 7, requires_grad=True)
     grid = (torch.rand(1, 1, 8, 9, 2) * 2.4 - 1.2).requires_grad_()
     bad = torch.zeros(1, 1, 8, 9, dtype=torch.bool)
@@ -220,7 +237,7 @@ def test_points_that_are_no_numbers_sample_nothing(cpu_path, mode, padding_mode,
 @pytest.mark.parametrize('fill', [torch.inf, torch.nan])
 @pytest.mark.parametrize('channels', [1, 3, 20])
 @pytest.mark.parametrize('mode', MODES)
-def test_pixels_that_are_no_numbers_stay_where_they_are(cpu_path, mode, channels, fill):
+def test_pixels_that_are_no_numbers_stay_where_they_are(kernels, mode, channels, fill):
     """Points outside the map touch no pixel, and must not be told what is on its border."""
     image = torch.full((1, channels, 9, 9), fill)
     outside = torch.tensor([[-1.9, 0.0], [1.9, 0.3], [0.2, -2.2], [0.0, 40.0], [1e30, -1e30]])
@@ -233,7 +250,7 @@ def test_pixels_that_are_no_numbers_stay_where_they_are(cpu_path, mode, channels
 
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 @pytest.mark.parametrize('value', [1e10, 1e30, 3e38, torch.inf, torch.nan])
-def test_huge_matrices_are_safe(cpu_path, padding_mode, value):
+def test_huge_matrices_are_safe(kernels, padding_mode, value):
     image = torch.randn(1, 3, 7, 8, requires_grad=True)
     for rows in (2, 3):
         for r, c in itertools.product(range(rows), range(3)):
@@ -252,7 +269,7 @@ def test_huge_matrices_are_safe(cpu_path, padding_mode, value):
 def test_threads_change_no_bit(cpu_path, source, channels):
     before = torch.get_num_threads()
     for n, k in ((1, 2), (3, 1)):
-        generator = torch.Generator().manual_seed(2)
+        generator = seeded(2)
         image = torch.randn(n, channels, 90, 100, generator=generator).requires_grad_()
         map = random_map(source, n, k, (110, 120), generator).float().requires_grad_()
         results = []
@@ -296,7 +313,7 @@ def test_maps_of_one_image_may_be_expanded():
 @needs_op
 def test_gradients_of_any_layout():
     image = torch.randn(2, 3, 9, 8, requires_grad=True)
-    matrix = random_map('affine', 2, 2, (5, 6), torch.Generator().manual_seed(4)).float()
+    matrix = random_map('affine', 2, 2, (5, 6), seeded(4)).float()
     matrix.requires_grad_()
     samples = affine_grid_sample(image, matrix, (5, 6))
     gradient = torch.randn(2, 2, 3, 5, 6)

@@ -1,4 +1,5 @@
-// The sampler on a GPU. Compiled for sm_80 and sm_90; not run on a GPU yet.
+// The sampler on a GPU. Compiled for sm_80 and sm_90, and run on a CPU, thread by thread, by
+// tests/ops/cuda_on_cpu; not run on a GPU yet.
 //
 // One launch serves all N images and K transformers. A thread has one output pixel and a run of
 // channels: its point and its weights are computed once. With channels innermost a warp walks over
@@ -188,6 +189,17 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// What takes the nine sums from the gradient of the map in pixels to that of the matrix.
+struct Factors {
+  double of[9];
+
+  Factors(const Shape& s) {
+    double ones[9];
+    for (double& one : ones) one = 1.0;
+    matrix_gradient(ones, of, true, s.height, s.width, s.out_height, s.out_width, s.align_corners);
+  }
+};
+
 // Sums a number over the block; every thread must come here, thread 0 has the result.
 template <class S>
 __device__ S block_sum(S v, S* scratch) {
@@ -210,7 +222,7 @@ template <int mode, class T, class O, class S>
 __global__ void __launch_bounds__(kThreads)
     gradient_kernel(Shape shape, Tiling tiling, const T* input, Strides in, const S* maps,
                     int64_t map_n, int64_t map_k, const O* gradients, Strides out, S* d_input,
-                    Strides d_in, S* d_maps) {
+                    Strides d_in, Factors factors, S* d_maps) {
   __shared__ PixelMap<S> shared;
   __shared__ S scratch[32];
   const int64_t p = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
@@ -286,7 +298,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int e = 0; e < 9; ++e) {
       const S* row = e < 3 ? sums.x : e < 6 ? sums.y : sums.w;
       const S total = block_sum(row[e % 3], scratch);
-      if (writes) to[e] = total;
+      if (writes) to[e] = total * S(factors.of[e]);
     }
   }
 }
@@ -514,7 +526,7 @@ std::tuple<at::Tensor, at::Tensor> sample_backward_cuda(const at::Tensor& gradie
           gradient_kernel<kMode, T, O, S><<<tiling.blocks, tiling.threads, 0, stream>>>(
               shape, tiling, input.const_data_ptr<T>(), map_strides(input),
               map.const_data_ptr<S>(), map.stride(0), map.stride(1), gradient.const_data_ptr<O>(),
-              sample_strides(gradient), scatters ? d : nullptr, d_strides,
+              sample_strides(gradient), scatters ? d : nullptr, d_strides, Factors(shape),
               wants_map ? sums.data_ptr<S>() : nullptr);
       });
     });
@@ -523,15 +535,8 @@ std::tuple<at::Tensor, at::Tensor> sample_backward_cuda(const at::Tensor& gradie
   if (wants_map && is_grid(map)) {
     d_map = sums.sum(0);
   } else if (wants_map) {
-    // From the gradient of the map in pixels to that of the matrix: one factor for each element.
-    double ones[9], scale[9];
-    for (double& one : ones) one = 1.0;
-    matrix_gradient(ones, scale, is_projective(map), s.height, s.width, s.out_height, s.out_width,
-                    align_corners);
     const int64_t rows = is_projective(map) ? 3 : 2;
-    const at::Tensor factors =
-        at::from_blob(scale, {rows, 3}, at::kDouble).to(number_options, false, true);
-    d_map = sums.sum(2).narrow(2, 0, 3 * rows).reshape({s.images, s.transformers, rows, 3}) * factors;
+    d_map = sums.sum(2).narrow(2, 0, 3 * rows).reshape({s.images, s.transformers, rows, 3});
   }
   return {d_input.to(input.scalar_type()), d_map};
 }
