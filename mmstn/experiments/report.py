@@ -93,13 +93,13 @@ def _markdown(
     results: Mapping[Cell, Mapping[int, dict]],
 ) -> str:
     seeds = sorted({len(cell.values) for cell in measured.values()})
-    lines = [
-        f'# {experiment.title}',
-        '',
-        f"{experiment.measure}: ours / the paper's. Ours are of one seed, or mean ± standard "
-        'deviation (number of seeds). "[2nd]": the paper\'s figure as others quote it.',
-        '',
-    ]
+    about = f'{experiment.measure}, of one seed, or mean ± standard deviation (number of seeds).'
+    if experiment.paper:
+        about = (
+            f"{experiment.measure}: ours / the paper's. Ours are of one seed, or mean ± standard "
+            'deviation (number of seeds). "[2nd]": the paper\'s figure as others quote it.'
+        )
+    lines = [f'# {experiment.title}', '', about, '']
     if not measured:
         lines += ['**Not run yet.**', '']
     rows = [row for row in experiment.rows if any(cell.row == row for cell in experiment.configs)]
@@ -108,9 +108,9 @@ def _markdown(
         cell = Cell(row, column)
         ours = measured.get(cell, '—')
         theirs = experiment.paper.get(cell, '—')
-        return '' if ours == theirs == '—' and cell not in experiment.configs else (
-            f'{ours} / {theirs}'
-        )  # fmt: skip
+        if ours == theirs == '—' and cell not in experiment.configs:
+            return ''
+        return f'{ours} / {theirs}' if experiment.paper else str(ours)
 
     lines += _table(
         ['', *experiment.columns.values()],
@@ -143,23 +143,26 @@ def _twins(experiment: Experiment, measured: Mapping[Cell, Measured]) -> list[st
     theirs = twin_ratios(experiment, {cell: f.middle for cell, f in experiment.paper.items()})
     if not ours:
         return []
+    shown = (ours, theirs) if experiment.paper else (ours,)
 
     def entry(cell: Cell) -> str:
         if cell not in ours and cell not in theirs:
             return ''
-        return ' / '.join(f'{r[cell]:.2f}' if cell in r else '—' for r in (ours, theirs))
+        return ' / '.join(f'{r[cell]:.2f}' if cell in r else '—' for r in shown)
 
     rows = []
     for row, twin in experiment.twins.items():
         cells = [Cell(row, column) for column in experiment.columns]
-        both = [cell for cell in cells if cell in ours and cell in theirs]
-        means = [f'{statistics.fmean(r[c] for c in both):.2f}' for r in (ours, theirs) if both]
+        both = [cell for cell in cells if all(cell in r for r in shown)]
+        means = [f'{statistics.fmean(r[c] for c in both):.2f}' for r in shown if both]
         if any(cell in ours for cell in cells):
             name = f'{experiment.rows[row]} over {experiment.rows[twin]}'
             rows.append([name, *map(entry, cells), ' / '.join(means)])
-    title = f"Each model with an ST over its plain twin ({experiment.measure}), ours / the paper's"
-    header = ['', *experiment.columns.values(), 'mean where both have one']
-    return [f'{title}:', '', *_table(header, rows)]
+    title = f'Each model with an ST over its plain twin ({experiment.measure})'
+    if experiment.paper:
+        title += ", ours / the paper's"
+    mean = 'mean where both have one' if experiment.paper else 'mean'
+    return [f'{title}:', '', *_table(['', *experiment.columns.values(), mean], rows)]
 
 
 def _details(experiment: Experiment, results: Mapping[Cell, Mapping[int, dict]]) -> list[str]:
@@ -252,8 +255,10 @@ def _write_plot(experiment: Experiment, measured: Mapping[Cell, Measured], file:
         cells = [Cell(row, column) for column in columns]
         ours = [measured[cell].mean if cell in measured else np.nan for cell in cells]
         spread = [measured[cell].spread or 0 if cell in measured else np.nan for cell in cells]
-        theirs = [experiment.paper[c].middle if c in experiment.paper else np.nan for c in cells]
         axes.bar(x, ours, 0.9 * width, yerr=spread, label=experiment.rows[row])
+        if not experiment.paper:
+            continue
+        theirs = [experiment.paper[c].middle if c in experiment.paper else np.nan for c in cells]
         label = "the paper's" if index == len(rows) - 1 else None
         axes.plot(x, theirs, 'k_', markersize=8, label=label)
     axes.set_xticks(np.arange(len(columns)), [experiment.columns[column] for column in columns])

@@ -64,6 +64,17 @@ def test_mean_spread_ratio_and_every_seed(table, tmp_path):
     assert (tmp_path / 'short.png').read_bytes()[:4] == b'\x89PNG'
 
 
+def test_a_table_of_which_the_paper_has_no_figures(table, tmp_path):
+    for row, accuracies in dict(plain=(92, 90), st=(96, 98)).items():
+        for column, accuracy in zip('ab', accuracies, strict=True):
+            write_result(tmp_path, row, column, 0, accuracy)
+    write_report(replace(table, paper={}), tmp_path, tmp_path)
+    text = (tmp_path / 'short.md').read_text()
+    assert '| Plain | 8.00 | 10.00 |' in text
+    assert '| With an ST over Plain | 0.50 | 0.20 | 0.35 |' in text
+    assert "paper's" not in text
+
+
 def test_details_of_the_cells_that_have_them(table, tmp_path):
     table = replace(table, details=dict(moved='moved by, px', seen='seen, %'))
     write_result(tmp_path, 'plain', 'a', 0, 90)
