@@ -96,6 +96,16 @@ def test_a_long_title_is_broken_into_lines():
     assert long.shape[1] == short.shape[1] and long.shape[0] > short.shape[0]
 
 
+def test_a_long_title_stays_above_its_column():
+    sample = record(torch.rand(1, 1, 28, 28), 'identity')
+    name = 'Ruby throated Hummingbird commonly taken for Common Yellowthroat'
+    alone = draw_sheet([SheetSample([sample], name)], STYLE)
+    both = draw_sheet([SheetSample([sample], name), SheetSample([sample])], STYLE)
+    added = both.shape[0] - draw_sheet([SheetSample([sample])], STYLE).shape[0]
+    assert (both[:added, : alone.shape[1]] < 255).any()
+    assert (both[:added, alone.shape[1] :] == 255).all()
+
+
 def test_images_of_different_sizes_and_shapes():
     samples = [
         SheetSample([record(torch.rand(1, 3, *size), 'identity', out_size=(20, 30))])

@@ -175,4 +175,5 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
         # A model may know more classes than the data set names: a picture must not end a run.
         named = range(len(classes or ()))
         names = [str(classes[i] if i in named else i) for i in (truth, guess)]
+        names = [name.replace('_', ' ') for name in names]  # where lines may be broken
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)
