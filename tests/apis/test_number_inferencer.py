@@ -94,3 +94,9 @@ def test_titles_while_training(pred, text, right):
     sample = DataSample().set_gt_label([1, 9, 10, 10, 10]).set_pred_label(pred)
     sample.set_field(number_string(pred), 'pred_number')
     assert _verdict(sample, None) == (text, right)
+
+
+def test_titles_have_spaces_where_names_of_classes_have_none():
+    sample = DataSample().set_gt_label(1).set_pred_label(0)
+    classes = ['Spotted_Catbird', 'Laysan_Albatross']
+    assert _verdict(sample, classes) == ('Laysan Albatross\ntaken for Spotted Catbird', False)

@@ -18,8 +18,10 @@ def on_path(path):
         _ext.MODULE.set_cpu_path(path)
     except ValueError as error:
         pytest.skip(str(error))
-    yield
-    _ext.MODULE.set_cpu_path('auto')
+    try:
+        yield
+    finally:
+        _ext.MODULE.set_cpu_path('auto')
 
 
 @pytest.fixture(params=CPU_PATHS)

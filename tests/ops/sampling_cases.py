@@ -1,5 +1,7 @@
 """Random sampling problems and their truth: autograd of plain PyTorch operations in float64."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 
@@ -11,6 +13,15 @@ needs_op = pytest.mark.skipif(_ext.MODULE is None, reason=_ext.WHY_MISSING)
 MODES = ('nearest', 'bilinear', 'bicubic')
 PADDINGS = ('zeros', 'border', 'reflection')
 SOURCES = ('affine', 'projective', 'grid')
+
+
+@contextmanager
+def deterministic_algorithms(wanted=True):
+    torch.use_deterministic_algorithms(wanted)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def seeded(seed):

@@ -1,7 +1,6 @@
 """The compiled op against float64 autograd of plain PyTorch operations."""
 
 import itertools
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ from tests.ops.sampling_cases import (
     MODES,
     PADDINGS,
     SOURCES,
+    deterministic_algorithms,
     needs_op,
     off_lattice,
     points_of,
@@ -53,13 +53,6 @@ def sample(image, map, out_size, *options):
     if map.dim() == 5:
         return grid_sample(image, map, *options)
     return affine_grid_sample(image, map, out_size, *options)
-
-
-@contextmanager
-def deterministic_algorithms(wanted):
-    torch.use_deterministic_algorithms(wanted)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def check(shape, source, options, dtype, layout, seed=0, spread=0.4, deterministic=False):

@@ -7,7 +7,14 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from mmstn.ops import _ext, affine_grid_sample, grid_sample, matrix_grid, use_backend
-from tests.ops.sampling_cases import MODES, PADDINGS, SOURCES, needs_op, random_map
+from tests.ops.sampling_cases import (
+    MODES,
+    PADDINGS,
+    SOURCES,
+    deterministic_algorithms,
+    needs_op,
+    random_map,
+)
 
 OUT_SIZE = (6, 7)
 
@@ -199,14 +206,11 @@ def test_what_the_op_does_not_cover_goes_through_pytorch():
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 def test_deterministic_algorithms(mode, padding_mode):
     image, map = problem()
-    torch.use_deterministic_algorithms(True)
-    try:
+    with deterministic_algorithms():
         gradients = [
             torch.autograd.grad(warp(image, map, mode, padding_mode).square().sum(), (image, map))
             for _ in range(2)
         ]
-    finally:
-        torch.use_deterministic_algorithms(False)
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 

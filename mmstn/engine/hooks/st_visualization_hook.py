@@ -174,6 +174,6 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
         truth, guess = (int(label) for label in labels)
         # A model may know more classes than the data set names: a picture must not end a run.
         named = range(len(classes or ()))
-        names = [str(classes[i] if i in named else i) for i in (truth, guess)]
-        names = [name.replace('_', ' ') for name in names]  # where lines may be broken
+        # Lines are broken at spaces.
+        names = [str(classes[i] if i in named else i).replace('_', ' ') for i in (truth, guess)]
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)

@@ -49,7 +49,8 @@ def build(folder: Path) -> ModuleType:
 @contextmanager
 def installed(module: ModuleType) -> Iterator[None]:
     """Makes them what ``torch.ops.mmstn`` runs on CPU tensors."""
-    with torch.library._scoped_library('mmstn', 'IMPL') as library:
-        for name in ('sample', 'sample_backward'):
-            library.impl(name, getattr(module, name), 'CPU')
-        yield
+    library = torch.library.Library('mmstn', 'IMPL')
+    for name in ('sample', 'sample_backward'):
+        library.impl(name, getattr(module, name), 'CPU')
+    yield
+    del library  # and with it what it has installed

@@ -9,9 +9,9 @@
 #include <torch/extension.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <functional>
 #include <stdexcept>
-#include <type_traits>
 #include <vector>
 
 #define __global__

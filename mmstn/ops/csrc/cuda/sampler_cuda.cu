@@ -193,7 +193,7 @@ __global__ void __launch_bounds__(kThreads)
 struct Factors {
   double of[9];
 
-  Factors(const Shape& s) {
+  explicit Factors(const Shape& s) {
     double ones[9];
     for (double& one : ones) one = 1.0;
     matrix_gradient(ones, of, true, s.height, s.width, s.out_height, s.out_width, s.align_corners);
