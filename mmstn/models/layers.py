@@ -33,18 +33,6 @@ class FullyConnected(nn.Sequential):
         self.out_features = in_features
 
 
-def as_size(name: str, size: int | Sequence[int], ndim: int = 2) -> tuple[int, ...]:
-    """``size`` for each spatial axis: a number stands for a square or a cube.
-
-    Raises:
-        ValueError: If it is not a whole number >= 1, or ``ndim`` of them.
-    """
-    sizes = (size,) * ndim if isinstance(size, int) else tuple(size)
-    if len(sizes) != ndim or not all(isinstance(s, int) and s >= 1 for s in sizes):
-        raise ValueError(f'{name} must be a whole number >= 1 or {ndim} of them, got {size!r}')
-    return sizes
-
-
 @torch.no_grad()
 def forward_zeros(module: nn.Module, in_channels: int, in_size: Sequence[int]) -> Tensor | tuple:
     """What ``module`` makes of one black image: sizes without a formula for each kind of layer.

@@ -9,7 +9,9 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import FullyConnected, as_size, forward_zeros
+from mmstn.checks import as_size
+
+from ..layers import FullyConnected, forward_zeros
 
 
 class _DescriptorNet(BaseModule):

@@ -11,7 +11,9 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import FullyConnected, as_size, forward_zeros
+from mmstn.checks import as_size
+
+from ..layers import FullyConnected, forward_zeros
 
 CONV_CHANNELS = (48, 64, 128, 160, 192, 192, 192, 192)
 POOLED = (1, 3, 5, 7)  # these convolutions are followed by a max-pooling by 2

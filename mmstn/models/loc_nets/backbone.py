@@ -8,7 +8,9 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers import FullyConnected, as_size, forward_zeros
+from mmstn.checks import as_size
+
+from ..layers import FullyConnected, forward_zeros
 from .base import BaseLocNet, check_input
 
 

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import FullyConnected, as_size
+from mmstn.checks import as_size
+
+from ..layers import FullyConnected
 from .base import BaseLocNet, check_input
 
 
