@@ -28,7 +28,6 @@ PARTS = (
 """The parts in the order of ``parts/parts.txt``."""
 
 HEAD_PARTS = ('beak', 'crown', 'forehead', 'left eye', 'right eye', 'nape', 'throat')
-BODY_PARTS = tuple(part for part in PARTS if part not in HEAD_PARTS)
 
 SOURCE = 'https://data.caltech.edu/records/65de6-vp158 (CUB_200_2011.tgz, to be unpacked)'
 
@@ -56,7 +55,7 @@ class CUBParts(CUB):
         FileNotFoundError: If files are missing; all of them are named.
     """
 
-    METAINFO = {**CUB.METAINFO, 'parts': PARTS}
+    METAINFO = {**CUB.METAINFO, 'parts': PARTS, 'head_parts': HEAD_PARTS}
 
     def __init__(
         self, data_root: str, split: str = 'train', test_mode: bool = False, **kwargs

@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from mmstn.evaluation.number_string import NULL
+from mmstn.number_string import NULL
 
 from .digit_struct import FILE_NAME, DigitStruct, load_digit_struct
 

@@ -2,8 +2,7 @@
 
 from .corloc import CorLoc
 from .digit_coverage import DigitCoverage
-from .number_string import number_string
 from .part_localization import PartLocalization
 from .sequence_accuracy import SequenceAccuracy
 
-__all__ = ['CorLoc', 'DigitCoverage', 'PartLocalization', 'SequenceAccuracy', 'number_string']
+__all__ = ['CorLoc', 'DigitCoverage', 'PartLocalization', 'SequenceAccuracy']

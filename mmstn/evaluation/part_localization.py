@@ -1,4 +1,4 @@
-"""Which parts of a bird parallel transformers look at."""
+"""PartLocalization: which parts of a bird parallel transformers look at."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 
-from mmstn.datasets.cub import BODY_PARTS, HEAD_PARTS, PARTS
-
-GROUPS = {'head': HEAD_PARTS, 'body': BODY_PARTS}
-
 
 @METRICS.register_module()
 class PartLocalization(BaseMetric):
     """How often the window of each transformer holds the head, the body and every single part.
 
     The paper (section 4.3) shows in pictures that one of two transformers finds heads, with no part
-    label given. This puts a number on it. It needs ``gt_keypoints`` of
-    :class:`~mmstn.datasets.CUBParts`, packed by ``PackInputs(algorithm_keys=('gt_keypoints', ))``,
-    and the hook ``WindowsHook``.
+    label given. This puts a number on it. It needs ``gt_keypoints``, packed by
+    ``PackInputs(algorithm_keys=('gt_keypoints', ))``, and the names ``parts`` and ``head_parts`` in
+    the data set's meta information, as :class:`~mmstn.datasets.CUBParts` has them; all parts that
+    are not of the head are the body. And it needs the hook ``WindowsHook``.
 
     Of the visible parts of each image it gives, in percent of the images that show any, for
     transformer i = 1, ..., K:
@@ -47,8 +44,8 @@ class PartLocalization(BaseMetric):
         prefix: See there.
 
     Raises:
-        ValueError: If ``min_fraction`` is not above 0 and at most 1; in use, if a prediction lacks
-            what is needed.
+        ValueError: If ``min_fraction`` is not above 0 and at most 1; in use, if a prediction or
+            the data set lacks what is needed.
     """
 
     default_prefix = 'parts'
@@ -68,6 +65,7 @@ class PartLocalization(BaseMetric):
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Looks at a batch of predictions."""
+        parts, _ = self._names()
         needed = {
             'gt_keypoints': "CUBParts and PackInputs(algorithm_keys=('gt_keypoints', ))",
             'windows': "custom_hooks = [dict(type='WindowsHook')]",
@@ -76,7 +74,7 @@ class PartLocalization(BaseMetric):
             for name, remedy in needed.items():
                 if name not in sample:
                     raise ValueError(f'a prediction must hold {name!r}, which needs {remedy}')
-            keypoints = np.asarray(sample['gt_keypoints'], np.float32).reshape(len(PARTS), 3)
+            keypoints = np.asarray(sample['gt_keypoints'], np.float32).reshape(len(parts), 3)
             windows, start = (
                 np.asarray(sample[name], np.float32) for name in ('windows', 'start_windows')
             )
@@ -98,17 +96,21 @@ class PartLocalization(BaseMetric):
             np.stack([result[name] for result in results])
             for name in ('visible', 'inside', 'start', 'moved')
         )
+        parts, head = self._names()
+        groups = {
+            'head': [i for i, name in enumerate(parts) if name in head],
+            'body': [i for i, name in enumerate(parts) if name not in head],
+        }
         metrics = {}
         for i in range(inside.shape[1]):
-            for group, names in GROUPS.items():
-                of = [PARTS.index(name) for name in names]
+            for group, of in groups.items():
                 shown = visible[:, of].sum(1)
                 for suffix, holds in (('', inside), ('_start', start)):
                     held = (holds[:, i, of] & visible[:, of]).sum(1)
                     enough = held >= self.min_fraction * shown
                     if shown.any():
                         metrics[f'st{i + 1}_{group}{suffix}'] = enough[shown > 0].mean()
-            for part, name in enumerate(PARTS) if self.per_part else ():
+            for part, name in enumerate(parts) if self.per_part else ():
                 if visible[:, part].any():
                     share = inside[visible[:, part], i, part].mean()
                     metrics[f'st{i + 1}_{name.replace(" ", "_")}'] = share
@@ -120,6 +122,16 @@ class PartLocalization(BaseMetric):
         if results[0]['overlap'] is not None:
             metrics['overlap'] = np.mean([result['overlap'] for result in results])
         return {name: 100 * float(value) for name, value in metrics.items()}
+
+    def _names(self) -> tuple[Sequence[str], Sequence[str]]:
+        """The names of all parts, in the order of the key points, and of those of the head."""
+        meta = self.dataset_meta or {}
+        if not {'parts', 'head_parts'} <= meta.keys():
+            raise ValueError(
+                "the data set's metainfo must have 'parts' and 'head_parts', names of the key "
+                f'points, as CUBParts has them, got {sorted(meta)}'
+            )
+        return meta['parts'], meta['head_parts']
 
 
 def _inside(windows: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
-from .number_string import NULL
+from mmstn.number_string import NULL
 
 
 @METRICS.register_module()

@@ -10,7 +10,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 from mmpretrain.visualization.utils import get_adaptive_scale
 
-from mmstn.evaluation.number_string import number_string
+from mmstn.number_string import number_string
 
 
 @VISUALIZERS.register_module()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import mmstn  # noqa: F401, registers
 from mmstn.apis import NumberInferencer
 from mmstn.engine.hooks.st_visualization_hook import _verdict
-from mmstn.evaluation import number_string
+from mmstn.number_string import number_string
 from mmstn.visualization import NumberVisualizer
 
 CONFIG = 'configs/svhn/st-cnn-multi-small_1xb32-4500_svhn-like-64px.py'

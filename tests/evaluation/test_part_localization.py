@@ -37,6 +37,7 @@ SAMPLES = [
 
 def evaluate(samples, **options):
     metric = PartLocalization(**options)
+    metric.dataset_meta = dict(parts=PARTS, head_parts=HEAD_PARTS)
     for one in samples:
         metric.process(None, [one])
     return metric.evaluate(len(samples))
@@ -81,7 +82,21 @@ def test_bad_use():
     for name, remedy in dict(gt_keypoints='algorithm_keys', windows='WindowsHook').items():
         broken = {key: value for key, value in SAMPLES[0].items() if key != name}
         with pytest.raises(ValueError, match=f"must hold '{name}', which needs .*{remedy}"):
-            METRICS.build(dict(type='PartLocalization')).process(None, [broken])
+            evaluate([broken])
+    metric = METRICS.build(dict(type='PartLocalization'))
+    with pytest.raises(ValueError, match=r"metainfo must have 'parts' and 'head_parts'.*got \[\]"):
+        metric.process(None, SAMPLES)
+
+
+def test_the_names_come_from_the_data_set():
+    """A beast of two parts, one of them its head: nothing here knows birds."""
+    metric = PartLocalization()
+    metric.dataset_meta = dict(parts=('tail', 'snout'), head_parts=('snout',))
+    beast = dict(SAMPLES[0], gt_keypoints=np.array([[(45, 30, 1), (60, 10, 1)]], np.float32))
+    metric.process(None, [beast])
+    result = metric.evaluate(1)
+    assert (result['parts/st1_head'], result['parts/st1_body']) == (100, 0)
+    assert (result['parts/st2_snout'], result['parts/st2_tail']) == (0, 100)
 
 
 class Runner:

@@ -8,8 +8,8 @@ from mmpretrain.structures import DataSample
 from torch.nn import functional as F
 
 import mmstn  # noqa: F401, registers
-from mmstn.evaluation import number_string
 from mmstn.models import NumberHead
+from mmstn.number_string import number_string
 
 LABELS = [[1, 9, 3, 7, 10], [0, 10, 10, 10, 10], [5, 5, 5, 5, 5]]
 

@@ -13,7 +13,7 @@ from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmstn.evaluation.number_string import number_string
+from mmstn.number_string import number_string
 from mmstn.visualization import ImageStyle, SheetSample, draw_sheet, record_transformers
 
 

@@ -9,7 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstn.evaluation.number_string import number_string
+from mmstn.number_string import number_string
 
 
 @MODELS.register_module()

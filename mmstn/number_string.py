@@ -17,7 +17,7 @@ def number_string(labels: Sequence[int] | Tensor, null: int = NULL) -> str:
         null: The class that means 'no digit here'.
 
     Returns:
-        Its digits. Empty places behind the last digit are left out, an empty one between digits is
+        Its digits. Empty places after the last digit are left out, an empty one between digits is
         ``_``, so that two numbers are written alike only if all of their places agree.
 
     Example:
