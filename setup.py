@@ -6,7 +6,17 @@ and mmstn works without it.
 """
 
 import runpy
+import sys
 
-from setuptools import setup
+import setuptools
 
-setup(**runpy.run_path('mmstn/ops/_extension.py')['setup_arguments']())
+# Without build isolation pip takes the setuptools at hand, whatever pyproject.toml requires. A new
+# environment of Python 3.11 has 65, which cannot read the metadata.
+OLDEST = 77
+if int(setuptools.__version__.partition('.')[0]) < OLDEST:
+    sys.exit(
+        f'mmstn is built by setuptools {OLDEST} or newer, but this environment has '
+        f"{setuptools.__version__}. Run: pip install 'setuptools>={OLDEST}'"
+    )
+
+setuptools.setup(**runpy.run_path('mmstn/ops/_extension.py')['setup_arguments']())

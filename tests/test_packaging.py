@@ -98,3 +98,19 @@ def test_ops_know_nothing_of_openmmlab(path):
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             imported.add(node.module.split('.')[0])
     assert not imported & {'mmengine', 'mmcv', 'mmpretrain'}
+
+
+def test_an_old_setuptools_is_refused_by_name(tmp_path):
+    """A new environment of Python 3.11 has setuptools 65, which pip takes without isolation."""
+    (tmp_path / 'setuptools.py').write_text("__version__ = '65.5.0'\n")
+    done = subprocess.run(
+        [sys.executable, 'setup.py', '--version'],
+        cwd=ROOT,
+        env=os.environ | {'PYTHONPATH': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode != 0
+    assert done.stderr.count('\n') == 1
+    assert '65.5.0' in done.stderr and "pip install 'setuptools>=77'" in done.stderr
+    assert "requires = ['setuptools>=77']" in (ROOT / 'pyproject.toml').read_text()

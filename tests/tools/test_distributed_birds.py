@@ -37,17 +37,16 @@ from mmpretrain.registry import HOOKS
 
 @HOOKS.register_module(force=True)
 class LossesHook(Hook):
-    losses = []
-
     def before_train(self, runner):
-        self.losses = []
+        self.steps = []
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.losses.append(outputs['loss'].item())
+        birds = [sample.img_path for sample in data_batch['data_samples']]
+        self.steps.append((outputs['loss'].item(), birds))
 
     def after_train(self, runner):
         file = Path(runner.work_dir) / f'losses_{os.environ.get("RANK", 0)}.json'
-        file.write_text(json.dumps(self.losses))
+        file.write_text(json.dumps(self.steps))
 """
 
 
@@ -67,10 +66,13 @@ def config(tmp_path, monkeypatch):
 
 
 def result(work_dir, processes):
-    """The losses of the three steps, a list for each process, and the weights after them."""
+    """Losses (processes, 3), the birds of each process and step, and the weights at the end."""
     files = [work_dir / f'losses_{rank}.json' for rank in range(processes)]
+    steps = [json.loads(file.read_text()) for file in files]
+    losses = torch.tensor([[loss for loss, _ in each] for each in steps])
+    birds = [[set(seen) for _, seen in each] for each in steps]
     weights = _load_checkpoint(str(work_dir / 'iter_3.pth'), map_location='cpu')['state_dict']
-    return torch.tensor([json.loads(file.read_text()) for file in files]), weights
+    return losses, birds, weights
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason='torch without distributed')
@@ -81,10 +83,11 @@ def test_two_processes_give_the_losses_of_one(config, load_tool):
         'dist_train.sh', config, 2, '--work-dir', folder / 'two',
         '--cfg-options', 'train_dataloader.batch_size=2', PYTHONPATH=f'{TOOLS.parent}:{folder}',
     )  # fmt: skip
-    (alone,), weights = result(folder / 'one', 1)
-    halves, weights_of_two = result(folder / 'two', 2)
+    (alone,), (batches,), weights = result(folder / 'one', 1)
+    halves, (first, second), weights_of_two = result(folder / 'two', 2)
     torch.testing.assert_close(halves.mean(0), alone, rtol=1e-4, atol=1e-5)
-    assert (halves[0] - halves[1]).abs().max() > 1e-2  # each has seen birds of its own
+    for batch, half, other in zip(batches, first, second, strict=True):
+        assert len(half) == len(other) == 2 and half | other == batch  # each has birds of its own
     theta = 'backbone.transformer.loc_net.regression.bias'
     moved, moved_of_two = (w[theta] - torch.tensor([-0.5, 0.0, 0.5, 0.0]) for w in
                            (weights, weights_of_two))  # fmt: skip
