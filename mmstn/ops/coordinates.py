@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -25,6 +27,11 @@ def autocast_enabled(device_type: str) -> bool:
         return (
             torch.is_autocast_cpu_enabled() if device_type == 'cpu' else torch.is_autocast_enabled()
         )
+
+
+def without_autocast(device_type: str) -> AbstractContextManager:
+    """A context without autocast, on the meta device too, where ``torch.autocast`` raises."""
+    return nullcontext() if device_type == 'meta' else torch.autocast(device_type, enabled=False)
 
 
 def regular_axis(

@@ -1,11 +1,13 @@
 """Every registered family of transforms against formulas in float64 and values by hand."""
 
+import copy
 import itertools
 import math
 
 import pytest
 import torch
 from mmpretrain.registry import MODELS
+from torch._subclasses import FakeTensor, FakeTensorMode
 from torch.autograd import gradcheck
 
 from mmstn.models import (
@@ -89,6 +91,23 @@ def test_half_precision_is_widened(generator):
 
 
 @every_generator
+def test_shapes_without_numbers(generator):
+    """On the meta device, where PyTorch has no autocast, and as fake tensors."""
+    size = (4,) * generator.ndim
+    theta = random_theta(generator, 2, 3).float()
+    with torch.device('meta'):
+        grid = copy.deepcopy(generator).to('meta')(torch.empty(theta.shape), size)
+        assert grid.is_meta
+        assert grid.shape == (2, 3, *size, generator.ndim)
+        assert type(generator)().identity_theta().is_meta
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        grid = generator(mode.from_tensor(theta), size)
+        assert grid.shape == (2, 3, *size, generator.ndim)
+        assert type(grid) is FakeTensor
+    assert type(generator(theta, size)) is torch.Tensor
+
+
+@every_generator
 def test_theta_of_another_size_or_type_is_refused(generator):
     p = generator.num_params
     with pytest.raises(ValueError, match=rf'theta.*\(\*, {p}\).*\(2, {p + 1}\)'):
@@ -153,7 +172,7 @@ def test_affine_theta_in_a_richer_family_gives_the_same_grid(align_corners):
         points = tps.control_points.double()
         moved = points @ matrices[:, :, :2].mT + matrices[:, None, :, 2]
         grid = tps(moved.flatten(1), (6, 7), align_corners)
-        torch.testing.assert_close(grid, expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(grid, expected, rtol=0, atol=1e-12)
 
 
 def test_smaller_families_are_affine_maps():
@@ -171,51 +190,68 @@ def test_smaller_families_are_affine_maps():
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ('counts', 'tolerance'),
-    [((4, 4), 1e-5), ((2, 2), 1e-5), ((3, 5), 1e-5), ((8, 8), 1e-4)],  # rounding grows with n
-)
-def test_tps_interpolates_its_control_points(counts, tolerance):
+@pytest.mark.parametrize('counts', [(4, 4), (2, 2), (3, 5), (8, 8)])
+def test_tps_interpolates_its_control_points(counts):
     tps = TPSGridGenerator(counts)
-    theta = random_theta(tps, 3, spread=0.3).float()
+    theta = random_theta(tps, 3, spread=0.3)
     # With align_corners the regular grid of this size is the grid of control points.
     grid = tps(theta, counts, align_corners=True)
-    torch.testing.assert_close(grid.flatten(1), theta, rtol=0, atol=tolerance)
+    torch.testing.assert_close(grid.flatten(1), theta, rtol=0, atol=1e-12)
 
 
-def test_tps_is_the_textbook_spline():
+def textbook_spline(counts, theta, size, align_corners=False):
     """f(p) = a + A p + sum_i w_i U(|p - c_i|), solved directly for one theta."""
-    tps = TPSGridGenerator()
-    theta = random_theta(tps)
-    points = regular_grid((4, 4), align_corners=True, dtype=torch.float64).reshape(-1, 2)
+    points = regular_grid(counts, align_corners=True, dtype=torch.float64).reshape(-1, 2)
+    n = len(points)
 
     def radial(p, q):
         squared = ((p[:, None] - q) ** 2).sum(-1)
         return torch.where(squared > 0, squared * torch.log(squared.clamp(min=1e-30)), 0)
 
-    ones = torch.ones(16, 1, dtype=torch.float64)
-    affine = torch.cat([ones, points], dim=1)
-    system = torch.zeros(19, 19, dtype=torch.float64)
-    system[:16, :16], system[:16, 16:], system[16:, :16] = radial(points, points), affine, affine.T
-    target = torch.cat([theta.reshape(16, 2), torch.zeros(3, 2, dtype=torch.float64)])
+    affine = torch.cat([torch.ones(n, 1, dtype=torch.float64), points], dim=1)
+    system = torch.zeros(n + 3, n + 3, dtype=torch.float64)
+    system[:n, :n], system[:n, n:], system[n:, :n] = radial(points, points), affine, affine.T
+    target = torch.cat([theta.reshape(n, 2), torch.zeros(3, 2, dtype=torch.float64)])
     weights = torch.linalg.solve(system, target)
-    where = regular_grid((5, 9), dtype=torch.float64).reshape(-1, 2)
-    basis = torch.cat([radial(where, points), torch.ones(45, 1).double(), where], dim=1)
-    expected = (basis @ weights).reshape(5, 9, 2)
-    torch.testing.assert_close(tps(theta, (5, 9)), expected, rtol=0, atol=1e-5)
+    where = regular_grid(size, align_corners, dtype=torch.float64).reshape(-1, 2)
+    ones = torch.ones(len(where), 1, dtype=torch.float64)
+    basis = torch.cat([radial(where, points), ones, where], dim=1)
+    return (basis @ weights).reshape(*size, 2)
 
 
-def test_tps_in_half_precision_is_the_spline_of_its_theta():
-    tps = TPSGridGenerator()
-    theta = random_theta(tps, 3, spread=0.3)
-    for dtype in (torch.float16, torch.bfloat16):
-        rounded = theta.to(dtype)  # theta is all that is rounded
-        expected = TPSGridGenerator()(rounded.double(), (5, 9))
-        grid = TPSGridGenerator().to(dtype)(rounded, (5, 9))
-        assert grid.dtype == torch.float32
-        torch.testing.assert_close(grid.double(), expected, rtol=0, atol=1e-5)
-    both_ways = TPSGridGenerator().half().float()(theta.float(), (5, 9))
-    torch.testing.assert_close(both_ways.double(), tps(theta, (5, 9)), rtol=0, atol=1e-5)
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('counts', [(2, 2), (4, 4), (2, 7), (16, 16)])
+def test_tps_is_the_textbook_spline(counts, align_corners):
+    tps = TPSGridGenerator(counts)
+    theta = random_theta(tps)
+    expected = textbook_spline(counts, theta, (5, 9), align_corners)
+    torch.testing.assert_close(tps(theta, (5, 9), align_corners), expected, rtol=0, atol=1e-11)
+    rounded = theta.float()  # which is all that is rounded
+    expected = textbook_spline(counts, rounded.double(), (5, 9), align_corners)
+    grid = tps(rounded, (5, 9), align_corners)
+    torch.testing.assert_close(grid.double(), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'moved',
+    [
+        lambda tps: tps.half(),
+        lambda tps: tps.half().double(),
+        lambda tps: tps.bfloat16().float(),
+        lambda tps: tps.to('cpu', torch.float16),
+        lambda tps: tps.to('meta').to_empty(device='cpu'),
+        lambda tps: copy.deepcopy(tps).half(),
+        lambda tps: torch.nn.Sequential(tps).half()[0],
+    ],
+)
+def test_tps_stays_exact_wherever_it_is_moved(moved):
+    theta = random_theta(TPSGridGenerator())
+    tps = moved(TPSGridGenerator())
+    expected = textbook_spline((4, 4), theta, (5, 9))
+    torch.testing.assert_close(tps(theta, (5, 9)), expected, rtol=0, atol=1e-12)
+    half = theta.half()
+    expected = textbook_spline((4, 4), half.double(), (5, 9))
+    torch.testing.assert_close(tps(half, (5, 9)).double(), expected, rtol=0, atol=1e-6)
 
 
 def test_tps_follows_every_change_of_size_and_type():

@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmstn.ops import regular_grid
+from mmstn.ops.coordinates import without_autocast
 
 from .base import BaseGridGenerator, tile_windows
 
@@ -37,34 +38,38 @@ class TPSGridGenerator(BaseGridGenerator):
         counts = tuple(num_control_points)
         if len(counts) != 2 or not all(isinstance(n, int) and n >= 2 for n in counts):
             raise ValueError(f'num_control_points must be two whole numbers >= 2, got {counts}')
-        points = regular_grid(counts, align_corners=True, dtype=torch.float64).flatten(0, 1)
-        self.num_params = points.numel()
-        self.register_buffer('control_points', points.float(), persistent=False)  # (n, 2)
-        self.register_buffer('coefficients', _coefficients(points).float(), persistent=False)
-        self._last_weights: tuple[object, Tensor] | None = None  # of a grid, and which it was
+        self.counts = counts
+        self.num_params = 2 * counts[0] * counts[1]
+        for name, buffer in _spline(counts).items():
+            self.register_buffer(name, buffer, persistent=False)
+        # What the last grid asked for, and which grid it was.
+        self._last: tuple[object, tuple[Tensor, Tensor]] | None = None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> TPSGridGenerator:
-        """Takes the spline along to a device or type, but never to half precision.
+        """Takes the spline along to a device, but to no other type: it stays in float64.
 
-        Points are computed in float32 at least, and rounded coefficients would bend their grid.
+        Rounded coefficients would bend every grid, and a later ``float()`` would not straighten it.
         """
-        self._last_weights = None
-        before = dict(self._buffers)
+        self._last = None
+        exact = dict(self._buffers)
+        # There are devices without float64, which would refuse.
+        self._buffers.update({name: buffer.float() for name, buffer in exact.items()})
         super()._apply(fn, *args, **kwargs)
-        for name, exact in before.items():
-            device, dtype = self.get_buffer(name).device, self.get_buffer(name).dtype
-            if exact is not None and dtype.itemsize < torch.float32.itemsize:
-                self._buffers[name] = exact.to(device)
+        device = self.control_points.device
+        if exact['coefficients'].is_meta and device.type != 'meta':
+            exact = _spline(self.counts, device='cpu')  # `to_empty` brings no numbers
+        dtype = torch.float32 if device.type == 'mps' else torch.float64
+        self._buffers.update({name: b.to(device, dtype) for name, b in exact.items()})
         return self
 
     def identity_theta(self) -> Tensor:
         """The control points themselves, (P,)."""
-        return self.control_points.flatten().clone()
+        return self.control_points.flatten().float()
 
     def tiled_theta(self, num_transformers: int) -> Tensor:
         """The control points of windows that cover the map exactly once, (K, P)."""
         scale, centers = tile_windows(num_transformers, ndim=2)
-        return (self.control_points.cpu() * scale + centers[:, None]).flatten(1)
+        return (self.control_points.cpu().float() * scale + centers[:, None]).flatten(1)
 
     def forward(
         self, theta: Tensor, out_size: Sequence[int], align_corners: bool = False
@@ -72,32 +77,45 @@ class TPSGridGenerator(BaseGridGenerator):
         """The points to sample, see :meth:`BaseGridGenerator.forward`."""
         theta = self.check_theta(theta)
         grid = regular_grid(out_size, align_corners, theta.dtype, theta.device)
-        # What is interpolated is how far each control point moves. With theta at the identity that
-        # is nothing, and the grid is the regular one to the last bit.
-        moves = theta.unflatten(-1, (-1, 2)) - self.control_points.to(theta)  # (*, n, 2)
-        with torch.autocast(theta.device.type, enabled=False):
+        with without_autocast(theta.device.type):
+            control_points, weights = self._for_grid(grid, align_corners)
+            # What is interpolated is how far each control point moves. With theta at the identity
+            # that is nothing, and the grid is the regular one to the last bit.
+            moves = theta.unflatten(-1, (-1, 2)) - control_points  # (*, n, 2)
             # In one product of two matrices: one for each theta would take five times as long.
-            rows = moves.transpose(-1, -2).flatten(0, -2) @ self._weights(grid, align_corners)
+            rows = moves.transpose(-1, -2).flatten(0, -2) @ weights
             moved = rows.unflatten(0, (*theta.shape[:-1], 2)).transpose(-1, -2)  # (*, H' W', 2)
             return grid + moved.unflatten(-2, grid.shape[:2])
 
-    def _weights(self, grid: Tensor, align_corners: bool) -> Tensor:
-        """What a unit move of each control point adds at the points of a regular grid, (n, H' W').
+    def _for_grid(self, grid: Tensor, align_corners: bool) -> tuple[Tensor, Tensor]:
+        """The control points, (n, 2), and what a move of each adds at a grid's points, (n, H' W').
 
         Those of the last grid are kept: a network asks for the same ones at every step.
         """
-        if torch.compiler.is_compiling() or type(grid) is not Tensor:  # may hold no numbers
-            return self._make_weights(grid)
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if traced or type(grid) is not Tensor:  # sizes may change later; there may be no numbers
+            return self._make(grid)
         key = (grid.shape, align_corners, grid.dtype, grid.device)
-        if self._last_weights is None or self._last_weights[0] != key:
+        if self._last is None or self._last[0] != key:
             # Never as inference tensors, which no later step could train with.
             with torch.inference_mode(False), torch.no_grad():
-                self._last_weights = key, self._make_weights(grid)
-        return self._last_weights[1]
+                dtype = self.coefficients.dtype
+                exact = regular_grid(grid.shape[:2], align_corners, dtype, grid.device)
+                points, weights = self._make(exact)
+                self._last = key, (points.to(grid.dtype), weights.to(grid.dtype))
+        return self._last[1]
 
-    def _make_weights(self, grid: Tensor) -> Tensor:
-        basis = _basis(grid, self.control_points.to(grid)) @ self.coefficients.to(grid)
-        return basis.flatten(0, 1).T
+    def _make(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`_for_grid` in the type of ``grid``."""
+        control_points = self.control_points.to(grid)
+        basis = _basis(grid, control_points) @ self.coefficients.to(grid)
+        return control_points, basis.flatten(0, 1).T
+
+
+def _spline(counts: Sequence[int], device: str | None = None) -> dict[str, Tensor]:
+    """The buffers of a spline, in float64."""
+    points = regular_grid(counts, True, torch.float64, device).flatten(0, 1)
+    return dict(control_points=points, coefficients=_coefficients(points))
 
 
 def _basis(points: Tensor, control_points: Tensor) -> Tensor:
@@ -115,7 +133,7 @@ def _coefficients(control_points: Tensor) -> Tensor:
     """
     n = len(control_points)
     basis = _basis(control_points, control_points)
-    system = torch.zeros(n + 3, n + 3, dtype=basis.dtype)
+    system = basis.new_zeros(n + 3, n + 3)
     system[:n] = basis
     system[n:, :n] = basis[:, n:].T
     return torch.linalg.inv(system)[:, :n]

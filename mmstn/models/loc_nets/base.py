@@ -9,6 +9,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.ops.coordinates import without_autocast
+
 
 class ThetaRegression(nn.Linear):
     """The last layer of a localisation net: theta = W x + b with W = 0 and b = the start.
@@ -36,7 +38,7 @@ class ThetaRegression(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (N, in_features) -> theta (N, K * P), in the type of the parameters."""
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device.type):
             return F.linear(x.to(self.weight.dtype), self.weight, self.bias)
 
 

@@ -6,6 +6,8 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.ops.coordinates import without_autocast
+
 
 @MODELS.register_module()
 class TripletHingeLoss(nn.Module):
@@ -54,7 +56,7 @@ class TripletHingeLoss(nn.Module):
                 f'found and random must be (N, F) with N >= 2, got shapes {tuple(found.shape)} '
                 f'and {tuple(random.shape)}'
             )
-        with torch.autocast(found.device.type, enabled=False):  # differences of large numbers
+        with without_autocast(found.device.type):  # differences of large numbers
             if found.dtype in (torch.float16, torch.bfloat16):
                 found, random = found.float(), random.float()
             squares = found.square().sum(dim=1)
