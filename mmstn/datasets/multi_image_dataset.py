@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
+from mmstn.registry import build_part
+
 
 @DATASETS.register_module()
 class MultiImageDataset:
@@ -27,14 +29,14 @@ class MultiImageDataset:
 
     def __init__(self, dataset: dict | BaseDataset, pipeline: Sequence[dict] = ()) -> None:
         if isinstance(dataset, dict):
-            dataset = DATASETS.build(dataset)
+            dataset = build_part(DATASETS, dataset)
         if not isinstance(dataset, BaseDataset):
             raise TypeError(
                 f'dataset must be a config (dict) or a dataset, got {type(dataset).__name__}'
             )
         self.dataset = dataset
         # Built here, as mmengine's Compose looks in mmengine's own registry.
-        self.pipeline = Compose([TRANSFORMS.build(transform) for transform in pipeline])
+        self.pipeline = Compose([build_part(TRANSFORMS, transform) for transform in pipeline])
 
     @property
     def metainfo(self) -> dict:

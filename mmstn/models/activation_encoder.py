@@ -9,6 +9,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.registry import build_part
+
 
 @MODELS.register_module()
 class ActivationEncoder(BaseModule):
@@ -36,7 +38,7 @@ class ActivationEncoder(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.classifier = MODELS.build(classifier)
+        self.classifier = build_part(MODELS, classifier)
         modules = dict(self.classifier.named_modules())
         unknown = [name for name in layers if name not in modules]
         if not layers or unknown:

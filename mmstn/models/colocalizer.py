@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmstn.ops import affine_grid_sample
 from mmstn.ops.coordinates import to_pixels
+from mmstn.registry import build_part
 
 from .grid_generators import AttentionGridGenerator
 from .spatial_transformer import SpatialTransformer, build_transformer
@@ -49,7 +50,9 @@ class STNCoLocalizer(BaseModel):
         init_cfg: dict | list | None = None,
     ) -> None:
         if isinstance(data_preprocessor, dict):
-            data_preprocessor = MODELS.build({'type': 'ClsDataPreprocessor', **data_preprocessor})
+            data_preprocessor = build_part(
+                MODELS, {'type': 'mmpretrain.ClsDataPreprocessor', **data_preprocessor}
+            )
         super().__init__(data_preprocessor, init_cfg)
         self.transformer = build_transformer(transformer)
         generator = self.transformer.grid_generator
@@ -66,8 +69,8 @@ class STNCoLocalizer(BaseModel):
         if not 0 < random_scale <= 1:
             raise ValueError(f'random_scale must be a number in (0, 1], got {random_scale!r}')
         self.random_generator = AttentionGridGenerator(scale=random_scale)
-        self.encoder = MODELS.build(encoder)
-        self.loss_function = MODELS.build(loss)
+        self.encoder = build_part(MODELS, encoder)
+        self.loss_function = build_part(MODELS, loss)
 
     def forward(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, mode: str = 'tensor'

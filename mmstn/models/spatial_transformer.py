@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmstn.ops import SamplingKernel, affine_grid_sample, grid_sample
 from mmstn.ops.checks import check_map, check_mode, check_size
+from mmstn.registry import build_part
 
 from .grid_generators import BaseGridGenerator, MatrixGridGenerator
 
@@ -205,13 +206,14 @@ def _build(name: str, part: dict | nn.Module) -> nn.Module:
         return part
     if not isinstance(part, dict):
         raise TypeError(f'{name} must be a config (dict) or a module, got {type(part).__name__}')
-    return MODELS.build(part)
+    return build_part(MODELS, part)
 
 
 def build_transformer(cfg: dict | SpatialTransformer) -> SpatialTransformer:
     """A transformer from its config, whose ``type`` may be left out, or as it is."""
     transformer = _build(
-        'transformer', cfg if not isinstance(cfg, dict) else {'type': 'SpatialTransformer', **cfg}
+        'transformer',
+        cfg if not isinstance(cfg, dict) else {'type': 'mmpretrain.SpatialTransformer', **cfg},
     )
     if not isinstance(transformer, SpatialTransformer):
         raise TypeError(

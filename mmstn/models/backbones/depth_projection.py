@@ -6,6 +6,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.registry import build_part
+
 PROJECTIONS = {
     'mean': lambda x: x.mean(dim=2),
     'sum': lambda x: x.sum(dim=2),
@@ -40,7 +42,7 @@ class DepthProjection(BaseModule):
         if mode not in PROJECTIONS:
             raise ValueError(f'mode must be one of {tuple(PROJECTIONS)}, got {mode!r}')
         self.mode = mode
-        self.backbone = MODELS.build(backbone)
+        self.backbone = build_part(MODELS, backbone)
 
     def project(self, x: Tensor) -> Tensor:
         """Volumes (N, C, D, H, W) -> images (N, C, H, W)."""

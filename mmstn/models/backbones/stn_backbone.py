@@ -10,6 +10,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.registry import build_part
+
 from ..loc_nets import BackboneLocNet
 from ..spatial_transformer import SpatialTransformer, build_transformer
 from .fusion import FUSIONS, fuse
@@ -77,7 +79,7 @@ class STNBackbone(BaseModule):
         if self.transformer is not None:
             num_views = (self.transformer.num_transformers or 1) + with_global
         num_streams = num_views if streams == 'separate' else 1
-        self.streams = ModuleList(MODELS.build(backbone) for _ in range(num_streams))
+        self.streams = ModuleList(build_part(MODELS, backbone) for _ in range(num_streams))
         self.inserted = ModuleList(_insert(stream, insert or {}) for stream in self.streams)
         self._register_load_state_dict_pre_hook(self._from_plain_checkpoint)
 

@@ -1,4 +1,4 @@
-"""A linear classifier behind dropout."""
+"""A linear classifier after dropout."""
 
 from __future__ import annotations
 
@@ -6,20 +6,31 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.registry import build_part
+
 
 @MODELS.register_module()
 class DropoutLinearClsHead(LinearClsHead):
-    """mmpretrain's ``LinearClsHead`` with dropout in front, as in the paper's CUB models.
+    """mmpretrain's ``LinearClsHead`` with dropout before it, as in the paper's CUB models.
 
     Args:
         num_classes: Number of classes.
         in_channels: Size of the descriptor.
         dropout: The probability that a number is dropped.
+        loss: Config of the loss.
         **kwargs: Further options of ``LinearClsHead``.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, dropout: float = 0.5, **kwargs) -> None:
-        super().__init__(num_classes, in_channels, **kwargs)
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        dropout: float = 0.5,
+        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),  # noqa: B006
+        **kwargs,
+    ) -> None:
+        loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
+        super().__init__(num_classes, in_channels, loss=loss, **kwargs)
         self.dropout = nn.Dropout(dropout)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmstn.number_string import number_string
+from mmstn.registry import build_part
 
 
 @MODELS.register_module()
@@ -40,10 +41,11 @@ class NumberHead(ClsHead):
         in_channels: int,
         num_places: int = 5,
         num_classes: int = 11,
-        loss: dict | nn.Module = dict(type='CrossEntropyLoss', loss_weight=1.0),  # noqa: B006
+        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),  # noqa: B006
         cal_acc: bool = False,
         init_cfg: dict | list | None = dict(type='Normal', layer='Linear', std=0.01),  # noqa: B006
     ) -> None:
+        loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
         super().__init__(loss=loss, cal_acc=cal_acc, init_cfg=init_cfg)
         sizes = dict(in_channels=in_channels, num_places=num_places, num_classes=num_classes - 1)
         for name, size in sizes.items():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmstn.checks import as_size
+from mmstn.registry import build_part
 
 from ..layers import FullyConnected, forward_zeros
 from .base import BaseLocNet, check_input
@@ -63,7 +64,9 @@ class BackboneLocNet(BaseLocNet):
         self.in_channels = in_channels
         self.in_size = as_size('in_size', in_size)
         self.downsample = downsample
-        self.backbone = backbone if isinstance(backbone, nn.Module) else MODELS.build(backbone)
+        self.backbone = (
+            backbone if isinstance(backbone, nn.Module) else build_part(MODELS, backbone)
+        )
 
         size = [round(s / downsample) for s in self.in_size]
         output = last_output(forward_zeros(self.backbone, in_channels, size))

@@ -9,6 +9,8 @@ from mmengine.model import BaseModule, ModuleList
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.registry import build_part
+
 
 @MODELS.register_module()
 class ParallelLocNet(BaseModule):
@@ -49,7 +51,8 @@ class ParallelLocNet(BaseModule):
         start = torch.zeros(num_params) if start is None else torch.as_tensor(start)
         starts = start.expand(num_transformers, num_params)
         self.loc_nets = ModuleList(
-            MODELS.build(dict(loc_net, num_params=num_params, start=start)) for start in starts
+            build_part(MODELS, dict(loc_net, num_params=num_params, start=start))
+            for start in starts
         )
 
     def forward(self, x: Tensor) -> Tensor:
