@@ -5,16 +5,15 @@ from copy import deepcopy
 from pathlib import Path
 
 import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
-
-from mmstn.engine.command_line import (
+from command_line import (
     add_common_arguments,
     build_runner,
     load_config,
     set_dataloader_defaults,
 )
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
 
 OUT_SUFFIXES = {'pred': ('.pkl', '.pickle'), 'metrics': ('.json', '.yaml', '.yml', '.pkl')}
 

@@ -2,15 +2,14 @@
 
 import argparse
 
-from mmengine.config import Config
-from mmengine.device import get_device
-
-from mmstn.engine.command_line import (
+from command_line import (
     add_common_arguments,
     build_runner,
     load_config,
     set_dataloader_defaults,
 )
+from mmengine.config import Config
+from mmengine.device import get_device
 
 AMP_DEVICES = ('cuda', 'npu', 'mlu', 'musa')  # those that mmengine's AmpOptimWrapper trains on
 
@@ -24,7 +23,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint or, without a name, from the latest in the work folder',
+        help='go on from this checkpoint or, without a name, from the newest whole one in the work '
+        'folder',
     )
     parser.add_argument('--no-validate', action='store_true', help='do not validate while training')
     parser.add_argument(
@@ -55,9 +55,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
-    if args.resume is not None:
+    if args.resume not in (None, 'auto'):
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
 
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):

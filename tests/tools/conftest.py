@@ -70,6 +70,7 @@ def project(tmp_path_factory):
 def load_tool(monkeypatch):
     """Gives a script of tools/ as a module, to be run in this process."""
     monkeypatch.setenv('LOCAL_RANK', '0')  # as the tools leave it; taken back after the test
+    monkeypatch.syspath_prepend(TOOLS)  # where Python looks first when it runs a script there
 
     def load(name):
         spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')

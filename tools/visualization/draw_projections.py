@@ -1,6 +1,7 @@
 """Draws volumes along depth, before and behind a 3-D transformer, of some test samples."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.runner import load_checkpoint
 
-from mmstn.engine.command_line import add_common_arguments, build_runner, load_config
 from mmstn.visualization import record_transformers
+
+sys.path.append(str(Path(__file__).parents[1]))
+from command_line import add_common_arguments, build_runner, load_config
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

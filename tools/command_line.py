@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py have in common: options, config and Runner."""
+"""What the tools that run a model have in common: options, config and Runner."""
 
 import argparse
 import os
@@ -9,7 +9,8 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from .cpu_distributed import init_cpu_distributed
+from mmstn.engine.checkpoint_files import newest_checkpoint
+from mmstn.engine.cpu_distributed import init_cpu_distributed
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,9 +79,23 @@ def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -
         loader.persistent_workers = False
 
 
+def choose_checkpoint(cfg: Config) -> None:
+    """Lets a run go on from the newest whole checkpoint of its folder.
+
+    Where there is none the run starts as it did the first time, from the config's ``load_from``.
+    """
+    hook = cfg.get('default_hooks', {}).get('checkpoint', {})
+    path = newest_checkpoint(cfg.work_dir, hook.get('out_dir'), hook.get('filename_tmpl'))
+    cfg.resume = path is not None
+    if path is not None:
+        cfg.load_from = path
+
+
 def build_runner(cfg: Config, args: argparse.Namespace) -> Runner:
     """Builds the Runner, after the last word of ``--cfg-options``."""
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    if getattr(args, 'resume', None) == 'auto':
+        choose_checkpoint(cfg)
     init_cpu_distributed(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
