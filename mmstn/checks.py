@@ -27,16 +27,18 @@ def one_of(name: str, value: T, options: Collection) -> T:
     """``value``, if it is among ``options``."""
     # By type first: an array compares with anything, and True is 1.
     if not any(type(value) is type(option) and value == option for option in options):
-        raise ValueError(_message(name, f'one of {tuple(options)}', value))
+        *others, last = map(repr, options)
+        expected = f'{", ".join(others)} or {last}' if others else last
+        raise ValueError(_message(name, expected, value))
     return value
 
 
 def whole_number(name: str, value: int, low: int = 0, high: int | None = None) -> int:
     """``value`` as an int, if it is a whole number from ``low`` to ``high``, both included."""
     expected = f'a whole number >= {low}' if high is None else f'a whole number {low} to {high}'
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(_message(name, expected, value))
-    if value < low or (high is not None and value > high):
+    if not isinstance(value, Integral) or value < low or (high is not None and value > high):
         raise ValueError(_message(name, expected, value))
     return int(value)
 
@@ -84,13 +86,17 @@ def number_range(name: str, values: Sequence[float], interval: str) -> tuple[flo
 
 def as_size(name: str, size: int | Sequence[int], ndim: int = 2) -> tuple[int, ...]:
     """``size`` for each of ``ndim`` axes, whole numbers >= 1: one stands for a square or a cube."""
-    expected = f'a whole number >= 1 or {ndim} of them'
     if isinstance(size, Integral):
         return (positive_int(name, size),) * ndim
-    sizes = sequence(name, size, expected)
-    if len(sizes) != ndim:
-        raise ValueError(_message(name, expected, size))
-    return tuple(positive_int(f'{name}[{i}]', s) for i, s in enumerate(sizes))
+    return sizes(name, size, ndim)
+
+
+def sizes(name: str, values: Sequence[int], count: int) -> tuple[int, ...]:
+    """``values`` as a tuple, if they are ``count`` whole numbers >= 1."""
+    expected = f'{count} whole numbers >= 1'
+    if len(sequence(name, values, expected)) != count:
+        raise ValueError(_message(name, expected, values))
+    return tuple(positive_int(f'{name}[{i}]', value) for i, value in enumerate(values))
 
 
 def sequence(name: str, values: Sequence, expected: str) -> Sequence:

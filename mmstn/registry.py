@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.registry import Registry
 
+from .checks import instance_of
+
 
 def build_part(registry: Registry, cfg: dict) -> Any:
     """Builds a part of an mmstn module from its config.
@@ -29,3 +31,29 @@ def build_part(registry: Registry, cfg: dict) -> Any:
         if part is not None:
             cfg = dict(cfg, type=part)
     return registry.build(cfg)
+
+
+def build_argument(
+    name: str, value: Any, registry: Registry, types: type | tuple[type, ...], what: str
+) -> Any:
+    """An argument that is a config or what the config describes: the latter.
+
+    Args:
+        name: The argument's name.
+        value: A config, or an instance of ``types``.
+        registry: One of mmpretrain's.
+        types: What it must be.
+        what: These in words, such as 'a dataset'.
+
+    Raises:
+        TypeError: If it is neither, or the described class refuses the type of an argument.
+        ValueError: If it cannot be built for another reason.
+    """
+    if isinstance(value, dict):
+        try:
+            value = build_part(registry, value)
+        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            reason = error.args[0] if isinstance(error, KeyError) else error
+            raise kind(f'{name} cannot be built: {reason}') from error
+    return instance_of(name, value, types, f'a config (dict) or {what}')

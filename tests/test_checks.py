@@ -12,8 +12,8 @@ NAN = math.nan
 @pytest.mark.parametrize(
     'check, good, bad_values, bad_types',
     [
-        (lambda v: checks.positive_int('x', v), [1, np.int64(7)], [0, -1], [1.0, '1', None, True]),
-        (lambda v: checks.whole_number('x', v, 0, 9), [0, 9], [-1, 10], [NAN, 2.5, [1], False]),
+        (lambda v: checks.positive_int('x', v), [1, np.int64(7)], [0, -1, 1.0], ['1', None, True]),
+        (lambda v: checks.whole_number('x', v, 0, 9), [0, 9], [-1, 10, NAN, 2.5], [[1], False]),
         (lambda v: checks.number_in('x', v, '(0, 1]'), [1, 0.5, np.float32(1)], [0, 1.1, NAN], []),
         (lambda v: checks.number_in('x', v, '[0, 1)'), [0, 0.99], [1, -0.1, NAN], ['0', None]),
         (lambda v: checks.number_in('x', v, '(-inf, inf)'), [-1e300], [math.inf, NAN], [True, 1j]),
@@ -24,8 +24,8 @@ NAN = math.nan
         (
             lambda v: checks.as_size('x', v),
             [1, (2, 3), [4, 5]],
-            [0, (1,), (1, 0)],
-            ['12', (1.5, 2)],
+            [0, (1,), (1, 0), (1.5, 2)],
+            ['12', (1, None)],
         ),
         (
             lambda v: checks.strings('x', v, 'ab'),

@@ -9,6 +9,8 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.datasets.categories import MNIST_CATEGORITES
 from mmpretrain.registry import DATASETS
 
+from mmstn.checks import one_of, positive_int, whole_number
+
 NUM_CLASSES = 10
 TEST_EVERY = 5
 
@@ -37,9 +39,7 @@ class MNIST5k(BaseDataset):
     METAINFO = {'classes': MNIST_CATEGORITES}
 
     def __init__(self, split: str = 'train', metainfo: dict | None = None, **kwargs) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-        self.split = split
+        self.split = one_of('split', split, ('train', 'test'))
         load_digits()  # so that a missing package shows now, also with lazy_init
         kwargs.setdefault('test_mode', split == 'test')
         super().__init__(ann_file='', metainfo=metainfo, **kwargs)
@@ -57,6 +57,35 @@ class MNIST5k(BaseDataset):
     def extra_repr(self) -> list[str]:
         """Lines for ``repr``."""
         return [f'Split: \t{self.split}']
+
+
+@DATASETS.register_module()
+class MNIST5kOneClass(MNIST5k):
+    """The first digits of one class, for co-localisation (appendix A.2 of the paper).
+
+    Args:
+        label: The class.
+        num_images: How many digits.
+        **kwargs: Other arguments of :class:`MNIST5k`.
+
+    Raises:
+        TypeError: If a number is no whole number.
+        ValueError: If there is no such class or it has fewer digits.
+    """
+
+    def __init__(self, label: int, num_images: int = 100, **kwargs) -> None:
+        self.label = whole_number('label', label, 0, NUM_CLASSES - 1)
+        self.num_images = positive_int('num_images', num_images)
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Images and labels."""
+        digits = [digit for digit in super().load_data_list() if digit['gt_label'] == self.label]
+        if self.num_images > len(digits):
+            raise ValueError(
+                f'num_images must be 1 to {len(digits)} for this split, got {self.num_images}'
+            )
+        return digits[: self.num_images]
 
 
 def test_digits(labels: np.ndarray) -> np.ndarray:

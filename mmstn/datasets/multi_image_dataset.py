@@ -1,14 +1,16 @@
-"""A dataset whose transforms can look at its other images."""
+"""Datasets whose transforms can look at other images."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
 
+from mmcv.transforms import BaseTransform
 from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.registry import DATASETS, TRANSFORMS
 
-from mmstn.registry import build_part
+from mmstn.checks import sequence
+from mmstn.registry import build_argument
 
 
 @DATASETS.register_module()
@@ -24,19 +26,21 @@ class MultiImageDataset:
         pipeline: The transforms.
 
     Raises:
-        TypeError: If ``dataset`` is neither a config nor a dataset.
+        TypeError: If ``dataset`` is neither a config nor a dataset, or ``pipeline`` no list of
+            transforms.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, pipeline: Sequence[dict] = ()) -> None:
-        if isinstance(dataset, dict):
-            dataset = build_part(DATASETS, dataset)
-        if not isinstance(dataset, BaseDataset):
-            raise TypeError(
-                f'dataset must be a config (dict) or a dataset, got {type(dataset).__name__}'
-            )
-        self.dataset = dataset
+    def __init__(
+        self, dataset: dict | BaseDataset, pipeline: Sequence[dict | BaseTransform] = ()
+    ) -> None:
+        self.dataset = _build('dataset', dataset)
         # Built here, as mmengine's Compose looks in mmengine's own registry.
-        self.pipeline = Compose([build_part(TRANSFORMS, transform) for transform in pipeline])
+        self.pipeline = Compose(
+            [
+                build_argument(f'pipeline[{i}]', step, TRANSFORMS, BaseTransform, 'a transform')
+                for i, step in enumerate(sequence('pipeline', pipeline, 'a list of transforms'))
+            ]
+        )
 
     @property
     def metainfo(self) -> dict:
@@ -55,10 +59,76 @@ class MultiImageDataset:
         return len(self.dataset)
 
     def __getitem__(self, idx: int) -> dict:
-        results = dict(self.dataset[idx], dataset=self.dataset)
-        results = self.pipeline(results)
+        return self._run(idx, self.dataset)
+
+    def _run(self, idx: int, others: BaseDataset) -> dict:
+        results = self.pipeline(dict(self.dataset[idx], dataset=others))
         results.pop('dataset', None)
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.dataset!r}, {self.pipeline!r})'
+
+
+@DATASETS.register_module()
+class ImagesAmongOthers(MultiImageDataset):
+    """A dataset whose transforms see the images of another one.
+
+    Args:
+        dataset: Config of the dataset.
+        others: Config of the dataset that transforms find as ``results['dataset']``.
+        pipeline: The transforms.
+
+    Raises:
+        TypeError: If one is neither a config nor a dataset, or ``pipeline`` no list of transforms.
+    """
+
+    def __init__(
+        self,
+        dataset: dict | BaseDataset,
+        others: dict | BaseDataset,
+        pipeline: Sequence[dict | BaseTransform] = (),
+    ) -> None:
+        super().__init__(dataset, pipeline)
+        self.others = _build('others', others)
+
+    def full_init(self) -> None:
+        """Loads the datasets if that was put off."""
+        super().full_init()
+        self.others.full_init()
+
+    def __getitem__(self, idx: int) -> dict:
+        return self._run(idx, self.others)
+
+
+class OtherImages:
+    """The images that a sample's transforms see, without the sample itself.
+
+    Args:
+        transform: Who asks, for the messages.
+        results: The sample, with ``dataset`` and ``sample_idx``.
+
+    Raises:
+        KeyError: If the sample comes from no :class:`MultiImageDataset`.
+        ValueError: If there are no others.
+    """
+
+    def __init__(self, transform: BaseTransform, results: dict) -> None:
+        if 'dataset' not in results:
+            raise KeyError(
+                f"{type(transform).__name__} needs results['dataset'] to take other images from: "
+                "wrap the dataset in dict(type='MultiImageDataset', dataset=..., pipeline=...)"
+            )
+        self.dataset, self.index = results['dataset'], results['sample_idx']
+        if len(self.dataset) < 2:
+            raise ValueError(f'dataset must hold another image, got {len(self.dataset)} in all')
+
+    def __len__(self) -> int:
+        return len(self.dataset) - 1
+
+    def __getitem__(self, index: int) -> dict:
+        return self.dataset[int(index) + (index >= self.index)]
+
+
+def _build(name: str, dataset: dict | BaseDataset) -> BaseDataset:
+    return build_argument(name, dataset, DATASETS, BaseDataset, 'a dataset')

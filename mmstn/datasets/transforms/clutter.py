@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import positive_int
+
+from ..multi_image_dataset import OtherImages
 from .randomness import RandomTransform
 
 
@@ -23,42 +26,30 @@ class RandomClutter(RandomTransform):
         seed: See :class:`~mmstn.datasets.RandomTransform`.
 
     Raises:
-        ValueError: If a number is not positive; in use, if a patch does not fit into an image.
+        KeyError: In use, if the dataset is not wrapped.
+        TypeError: If a number is no whole number.
+        ValueError: If it is not positive; in use, if a patch does not fit into an image.
     """
 
     def __init__(self, num_patches: int = 6, patch_size: int = 6, seed: int | None = None) -> None:
         super().__init__(seed)
-        for name, number in dict(num_patches=num_patches, patch_size=patch_size).items():
-            if not isinstance(number, int) or number < 1:
-                raise ValueError(f'{name} must be a whole number >= 1, got {number!r}')
-        self.num_patches = num_patches
-        self.patch_size = patch_size
+        self.num_patches = positive_int('num_patches', num_patches)
+        self.patch_size = positive_int('patch_size', patch_size)
 
     def apply(self, results: dict, rng: np.random.Generator) -> dict:
         """Adds patches to ``results['img']``."""
-        if 'dataset' not in results:
-            raise KeyError(
-                "RandomClutter needs results['dataset'] to take other images from: wrap the "
-                "dataset in dict(type='MultiImageDataset', dataset=..., pipeline=...)"
-            )
+        others = OtherImages(self, results)
         image = results['img'].copy()
         # One call for all numbers: most of the time would go into drawing them one by one.
         draws = rng.random((self.num_patches, 6)).tolist()
         for which, pixel, dy, dx, y, x in draws:
-            patch = self._cut(self._other_image(results, which), pixel, dy, dx)
+            other = others[int(which * len(others))]['img']
+            patch = self._cut(other, pixel, dy, dx)
             room_y, room_x = self._room(image)
             target = self._window(image, int(y * (room_y + 1)), int(x * (room_x + 1)))
             np.maximum(target, patch, out=target)
         results['img'] = image
         return results
-
-    def _other_image(self, results: dict, which: float) -> np.ndarray:
-        """An image of the dataset, not the sample's own; ``which`` in [0, 1) says which."""
-        dataset = results['dataset']
-        if len(dataset) < 2:
-            raise ValueError(f'dataset must hold another image, got {len(dataset)} in all')
-        index = int(which * (len(dataset) - 1))
-        return dataset[index + (index >= results['sample_idx'])]['img']
 
     def _cut(self, image: np.ndarray, pixel: float, dy: float, dx: float) -> np.ndarray:
         """A patch that covers a pixel of the motif; numbers in [0, 1) say which and where."""

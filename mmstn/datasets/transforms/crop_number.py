@@ -9,6 +9,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import number_in
+
 from .randomness import RandomTransform
 
 
@@ -35,11 +37,12 @@ class CropNumber(BaseTransform):
             would be 0.6).
 
     Raises:
-        ValueError: If ``enlarge`` is negative.
+        TypeError: If ``enlarge`` is no number.
+        ValueError: If it is negative or not finite.
     """
 
     def __init__(self, enlarge: float = 0.3) -> None:
-        self.enlarge = _check_enlarge(enlarge)
+        self.enlarge = number_in('enlarge', enlarge, '[0, inf)')
 
     def transform(self, results: dict) -> dict:
         """Crops with the number in the middle."""
@@ -58,12 +61,13 @@ class RandomCropNumber(RandomTransform):
         seed: See :class:`~mmstn.datasets.RandomTransform`.
 
     Raises:
-        ValueError: If ``enlarge`` is negative.
+        TypeError: If ``enlarge`` is no number.
+        ValueError: If it is negative or not finite.
     """
 
     def __init__(self, enlarge: float = 0.3, seed: int | None = None) -> None:
         super().__init__(seed)
-        self.enlarge = _check_enlarge(enlarge)
+        self.enlarge = number_in('enlarge', enlarge, '[0, inf)')
 
     def apply(self, results: dict, rng: np.random.Generator) -> dict:
         """Crops with the number at a random place."""
@@ -95,9 +99,3 @@ def crop(results: dict, enlarge: float, place: Sequence[float]) -> dict:
     results['img'] = results['img'][sides[1], sides[0]]
     results['img_shape'] = results['img'].shape[:2]
     return results
-
-
-def _check_enlarge(enlarge: float) -> float:
-    if not 0 <= enlarge < math.inf:
-        raise ValueError(f'enlarge must be a number >= 0, got {enlarge!r}')
-    return enlarge

@@ -9,6 +9,8 @@ from mmcv.transforms import CenterCrop, RandomFlip
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import as_size
+
 from ..cub import PARTS
 
 _OTHER_SIDE = {'left': 'right', 'right': 'left'}
@@ -28,11 +30,12 @@ class RandomCropParts(CenterCrop):
         crop_size: (width, height), or a number for a square.
 
     Raises:
-        ValueError: If an image is smaller than the crop.
+        TypeError: If ``crop_size`` does not hold whole numbers.
+        ValueError: If they are below 1; in use, if an image is smaller than the crop.
     """
 
     def __init__(self, crop_size: int | Sequence[int]) -> None:
-        super().__init__(crop_size if isinstance(crop_size, int) else tuple(crop_size))
+        super().__init__(as_size('crop_size', crop_size))
 
     @cache_randomness
     def _choose_corner(self, most_x: int, most_y: int) -> tuple[int, int]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import number_in, number_range
 from mmstn.models.grid_generators import ProjectiveGridGenerator
 
-from .warp import RandomWarp, Size, check_not_negative, check_range
+from .warp import RandomWarp, Size
 
 # Corners of an image, normalised (x, y), in the order of its outline.
 CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], dtype=float)
+
+# Four random points outline a convex shape, in their order, about one time in ten.
+MOST_DRAWS = 1000
 
 
 @TRANSFORMS.register_module()
@@ -29,15 +34,17 @@ class RandomProjective(RandomWarp):
         seed: See :class:`~mmstn.datasets.RandomTransform`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        TypeError: If an argument is of another type.
+        ValueError: If it is out of range; in use, if the image folds over at every draw, as it does
+            where numbers overflow.
     """
 
     def __init__(
         self, scale: Sequence[float] = (0.75, 1.0), std: float = 5, seed: int | None = None
     ) -> None:
         super().__init__(ProjectiveGridGenerator(), seed=seed)
-        self.scale = check_range('scale', scale)
-        self.std = check_not_negative('std', std)
+        self.scale = number_range('scale', scale, '(0, inf)')
+        self.std = number_in('std', std, '[0, inf)')
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""
@@ -46,11 +53,15 @@ class RandomProjective(RandomWarp):
     def draw_corners(self, rng: np.random.Generator, in_size: Size) -> np.ndarray:
         """Where the corners go, normalised, (4, 2) in the order of ``CORNERS``."""
         pixels_to_normalised = 2 / np.array(in_size[::-1])
-        while True:
+        for _ in range(MOST_DRAWS):
             moves = rng.normal(scale=self.std, size=(4, 2)) * pixels_to_normalised
             corners = rng.uniform(*self.scale) * CORNERS + moves
             if is_convex(corners):
                 return corners
+        raise ValueError(
+            f'std must leave the image convex now and then, got {self.std} (scale={self.scale}) '
+            f'for an image of {in_size}'
+        )
 
 
 def homography_theta(corners: np.ndarray) -> np.ndarray:
@@ -73,4 +84,4 @@ def is_convex(corners: np.ndarray) -> bool:
     for i in range(4):
         j, k = (i + 1) % 4, (i + 2) % 4
         turns.append((x[j] - x[i]) * (y[k] - y[j]) - (y[j] - y[i]) * (x[k] - x[j]))
-    return min(turns) > 0
+    return min(turns) > 0 and max(turns) < math.inf

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import number_in, number_range
 from mmstn.models.grid_generators import AffineGridGenerator
 
-from .warp import RandomWarp, Size, check_not_negative, check_range, similarity_theta
+from .warp import RandomWarp, Size, similarity_theta
 
 
 @TRANSFORMS.register_module()
@@ -27,7 +28,8 @@ class RandomSimilarity(RandomWarp):
         seed: See :class:`~mmstn.datasets.RandomTransform`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        TypeError: If an argument is of another type.
+        ValueError: If it is out of range.
     """
 
     def __init__(
@@ -38,8 +40,8 @@ class RandomSimilarity(RandomWarp):
         seed: int | None = None,
     ) -> None:
         super().__init__(AffineGridGenerator(), out_size, seed)
-        self.angle = check_not_negative('angle', angle)
-        self.scale = check_range('scale', scale)
+        self.angle = number_in('angle', angle, '[0, inf)')
+        self.scale = number_range('scale', scale, '(0, inf)')
 
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
         """See :meth:`RandomWarp.draw_theta`."""

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from mmpretrain.registry import TRANSFORMS
 
+from mmstn.checks import number_in, number_range
 from mmstn.models.grid_generators import TPSGridGenerator
 
-from .warp import RandomWarp, Size, check_not_negative, check_range
+from .warp import RandomWarp, Size
 
 
 @TRANSFORMS.register_module()
@@ -27,7 +28,8 @@ class RandomTPS(RandomWarp):
         seed: See :class:`~mmstn.datasets.RandomTransform`.
 
     Raises:
-        ValueError: If an argument is out of range.
+        TypeError: If an argument is of another type.
+        ValueError: If it is out of range.
     """
 
     def __init__(
@@ -38,8 +40,8 @@ class RandomTPS(RandomWarp):
         seed: int | None = None,
     ) -> None:
         super().__init__(TPSGridGenerator(num_control_points), seed=seed)
-        self.scale = check_range('scale', scale)
-        self.std = check_not_negative('std', std)
+        self.scale = number_range('scale', scale, '(0, inf)')
+        self.std = number_in('std', std, '[0, inf)')
         self._linear_maps: dict[Size, tuple[torch.Tensor, torch.Tensor]] = {}
         self._control_points = self.grid_generator.control_points.numpy().astype(float)
 

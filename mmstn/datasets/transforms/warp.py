@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from mmstn.checks import instance_of, sizes
 from mmstn.models.grid_generators import BaseGridGenerator, MatrixGridGenerator
 from mmstn.ops import affine_grid_sample, grid_sample
-from mmstn.ops.checks import check_size
 
 from .randomness import RandomTransform
 
@@ -34,6 +34,7 @@ class RandomWarp(RandomTransform):
         seed: See :class:`RandomTransform`.
 
     Raises:
+        TypeError: If an argument is of another type.
         ValueError: If ``out_size`` is not two whole numbers >= 1.
     """
 
@@ -44,12 +45,10 @@ class RandomWarp(RandomTransform):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        if out_size is not None:
-            out_size = check_size('out_size', out_size)
-            if len(out_size) != 2:
-                raise ValueError(f'out_size must be None or (H, W), got {out_size}')
-        self.grid_generator = grid_generator
-        self.out_size = out_size
+        self.grid_generator = instance_of(
+            'grid_generator', grid_generator, BaseGridGenerator, 'a grid generator'
+        )
+        self.out_size = None if out_size is None else sizes('out_size', out_size, 2)
 
     @abstractmethod
     def draw_theta(self, rng: np.random.Generator, in_size: Size, out_size: Size) -> np.ndarray:
@@ -128,22 +127,3 @@ def similarity_theta(
             2 * (sin * x - cos * y) / h_in,
         ]
     )
-
-
-def check_range(name: str, values: Sequence[float]) -> tuple[float, float]:
-    """``values`` as (low, high) with 0 < low <= high.
-
-    Raises:
-        ValueError: If they are not.
-    """
-    low_high = tuple(values)
-    if len(low_high) != 2 or not 0 < low_high[0] <= low_high[1]:
-        raise ValueError(f'{name} must be (low, high) with 0 < low <= high, got {values!r}')
-    return low_high
-
-
-def check_not_negative(name: str, value: float) -> float:
-    """``value``, or a ValueError if it is below 0."""
-    if not value >= 0:
-        raise ValueError(f'{name} must be a number >= 0, got {value!r}')
-    return value

@@ -109,26 +109,6 @@ class TestSimilarity:
         np.testing.assert_array_equal(theta[[2, 5]], 0)
 
 
-class TestTranslation:
-    def test_the_image_is_there_pixel_by_pixel(self, rng):
-        transform = RandomTranslation(out_size=(60, 60))
-        image = random_image(rng, 28, 28) | 1  # no black pixel
-        for _ in range(20):
-            placed = transform.apply(dict(img=image), rng)['img']
-            top, left = (int(i.min()) for i in np.nonzero(placed))
-            np.testing.assert_array_equal(placed[top : top + 28, left : left + 28], image)
-            assert np.count_nonzero(placed) == 28 * 28
-
-    def test_every_place_occurs(self, rng):
-        transform = RandomTranslation(out_size=(5, 4))
-        image = np.full((3, 3), 200, dtype=np.uint8)
-        places = set()
-        for _ in range(200):
-            nonzero = np.nonzero(transform.apply(dict(img=image), rng)['img'])
-            places.add(tuple(int(i.min()) for i in nonzero))
-        assert places == {(top, left) for top in range(3) for left in range(2)}
-
-
 class TestProjective:
     def moved_corners(self, rng):
         """Corners in pixels, whose centres are the integers: before and after."""
@@ -136,6 +116,11 @@ class TestProjective:
         return [(c * (14, 10) + (13.5, 9.5)).astype(np.float32) for c in (CORNERS, corners)] + [
             corners
         ]
+
+    @pytest.mark.parametrize('options', [dict(std=1e200), dict(std=0, scale=(1e-200, 1e-200))])
+    def test_numbers_without_end_end(self, rng, options):
+        with pytest.raises(ValueError, match='std must leave the image convex'):
+            RandomProjective(**options).draw_corners(rng, (20, 28))
 
     def test_matrix_is_that_of_opencv(self, rng):
         for _ in range(20):
@@ -249,6 +234,8 @@ BAD = {
     'scale': (RandomSimilarity, dict(scale=(1.2, 0.7)), ValueError),
     'zero scale': (RandomProjective, dict(scale=(0, 1)), ValueError),
     'one scale': (RandomTPS, dict(scale=(1,)), ValueError),
+    'infinite std': (RandomProjective, dict(std=float('inf')), ValueError),
+    'infinite angle': (RandomRotation, dict(angle=float('inf')), ValueError),
     'std of corners': (RandomProjective, dict(std=-1), ValueError),
     'std of points': (RandomTPS, dict(std=float('nan')), ValueError),
     'control points': (RandomTPS, dict(num_control_points=(1, 4)), ValueError),

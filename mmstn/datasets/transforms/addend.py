@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
-from .transforms.randomness import RandomTransform
+from ..multi_image_dataset import OtherImages
+from .randomness import RandomTransform
 
 
 @TRANSFORMS.register_module()
@@ -29,16 +30,8 @@ class RandomAddend(RandomTransform):
 
     def apply(self, results: dict, rng: np.random.Generator) -> dict:
         """Adds a digit."""
-        if 'dataset' not in results:
-            raise KeyError(
-                "RandomAddend needs results['dataset'] to take the other digit from: wrap the "
-                "dataset in dict(type='MultiImageDataset', dataset=..., pipeline=...)"
-            )
-        dataset = results['dataset']
-        if len(dataset) < 2:
-            raise ValueError(f'dataset must hold another image, got {len(dataset)} in all')
-        index = int(rng.integers(len(dataset) - 1))
-        other = dataset[index + (index >= results['sample_idx'])]
+        others = OtherImages(self, results)
+        other = others[rng.integers(len(others))]
         if other['img'].shape[:2] != results['img'].shape[:2]:
             raise ValueError(
                 f'images must be of one size to be channels of one, got '

@@ -1,9 +1,9 @@
-"""Extruded digits."""
+"""Images at random places of larger ones and of volumes."""
 
 import numpy as np
 import pytest
 
-from mmstn.datasets import RandomExtrusion
+from mmstn.datasets import RandomExtrusion, RandomPlacement, RandomTranslation
 
 
 @pytest.fixture
@@ -50,3 +50,38 @@ def test_says_what_is_wrong(image):
     for size, options in (((2, 3, 1), {}), ((2, 3), dict(depth=9)), ((2, 9), {})):
         with pytest.raises(ValueError, match='img must be'):
             extrude(np.zeros(size, np.uint8), **{'depth': 2, 'out_size': (8, 8, 8), **options})
+
+
+@pytest.mark.parametrize('transform', [RandomPlacement, RandomTranslation])
+@pytest.mark.parametrize('size', [(4, 3), (4, 3, 2)])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_box_is_where_the_image_is_pixel_by_pixel(transform, size, dtype):
+    image = np.random.default_rng(0).uniform(1, 255, size).astype(dtype)
+    transform = transform(out_size=(6, 6))
+    corners = set()
+    for _ in range(300):
+        results = transform(dict(img=image))
+        left, top, right, bottom = results['gt_box'].astype(int)
+        np.testing.assert_array_equal(results['img'][top:bottom, left:right], image)
+        assert np.count_nonzero(results['img']) == image.size
+        assert results['img'].shape[:2] == results['img_shape'] == (6, 6)
+        assert results['img'].dtype == dtype
+        corners.add((top, left))
+    assert corners == {(top, left) for top in range(3) for left in range(4)}
+    with pytest.raises(ValueError, match=r'hold an image of \(7, 3\), got \(6, 6\)'):
+        transform(dict(img=np.zeros((7, 3), np.uint8)))
+
+
+# Where these put the first samples since the first version: published figures are of these sets.
+PLACES = {
+    RandomTranslation: [(38, 42), (53, 26), (4, 48), (53, 25)],
+    RandomPlacement: [(51, 31), (31, 44), (58, 4), (30, 44)],
+}
+
+
+@pytest.mark.parametrize('transform', PLACES)
+def test_a_seed_means_the_same_places_for_ever(transform):
+    transform = transform(out_size=(60, 50), seed=0)
+    image = np.ones((1, 1), np.uint8)
+    boxes = [transform(dict(img=image, sample_idx=index))['gt_box'] for index in range(4)]
+    assert [(int(box[1]), int(box[0])) for box in boxes] == PLACES[type(transform)]
