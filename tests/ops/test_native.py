@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmstn.ops import _ext, affine_grid_sample, grid_sample, reference_grid_sample, use_backend
+from mmstn.ops import affine_grid_sample, grid_sample, reference_grid_sample, use_backend
 from tests.ops.sampling_cases import (
     MODES,
     PADDINGS,
@@ -328,14 +328,206 @@ def test_channels_innermost_stays_so():
     assert samples.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_the_op_says_what_it_cannot_take():
-    if _ext.MODULE is None:
-        pytest.skip(_ext.WHY_MISSING)
-    with pytest.raises(ValueError, match='batch size 2'):
-        torch.ops.mmstn.sample(
-            torch.randn(2, 3, 4, 4), torch.randn(1, 1, 2, 3), 4, 4, 1, 0, False, torch.float32
-        )
-    with pytest.raises(ValueError, match='mode'):
-        torch.ops.mmstn.sample(
-            torch.randn(1, 3, 4, 4), torch.randn(1, 1, 2, 3), 4, 4, 7, 0, False, torch.float32
-        )
+# The stride of an axis of size 1 means nothing: PyTorch leaves there whatever a view came from, and
+# calls the tensor contiguous.
+ODD = 12345
+
+
+def odd_strides(tensor):
+    """Values as they are, strides of axes of size 1 that point far out of memory."""
+    strides = [
+        ODD if size == 1 else stride
+        for size, stride in zip(tensor.shape, tensor.contiguous().stride(), strict=True)
+    ]
+    return tensor.contiguous().as_strided(tensor.shape, strides)
+
+
+def reversed_memory(tensor):
+    """The first axis innermost."""
+    axes = tuple(reversed(range(tensor.dim())))
+    return tensor.permute(axes).contiguous().permute(axes)
+
+
+def turned_memory(tensor):
+    """A view of another shape in memory, as ``samples.permute(...)`` hands it to the backward."""
+    axes = (0, *range(2, tensor.dim()), 1)
+    back = (0, tensor.dim() - 1, *range(1, tensor.dim() - 1))
+    return odd_strides(tensor.permute(axes)).permute(back)
+
+
+def every_second(tensor):
+    wide = tensor.new_full((*tensor.shape[:-1], 2 * tensor.shape[-1] + 1), torch.nan)
+    wide[..., 1::2] = tensor
+    return wide[..., 1::2]
+
+
+def negated(tensor):
+    """A view with PyTorch's negative bit: its memory holds the opposite."""
+    return torch._neg_view(-tensor)
+
+
+VIEWS = [odd_strides, reversed_memory, turned_memory, every_second, negated]
+
+
+@pytest.mark.parametrize('view', VIEWS, ids=lambda view: view.__name__)
+@pytest.mark.parametrize('source', SOURCES)
+def test_any_strides_of_any_argument(kernels, source, view):
+    for seed, sizes in enumerate(itertools.product((1, 2), (1, 5), (1, 9), (1, 2), (1, 7), (1, 6))):
+        n, c, w, k, out_h, out_w = sizes
+        h = 1 + seed % 2 * 7
+        options = (MODES[seed % 3], PADDINGS[seed // 3 % 3], bool(seed // 9 % 2))
+        numbers = (seed % 3, seed // 3 % 3, options[2])
+        generator = seeded(seed)
+        image = torch.randn(n, c, h, w, generator=generator)
+        map = random_map(source, n, k, (out_h, out_w), generator).float()
+        safe = off_lattice(map.double(), (h, w), (out_h, out_w), options[2])
+        gradient = safe * torch.randn(n, k, c, out_h, out_w, generator=generator)
+        expected = truth(image, map, (out_h, out_w), options, gradient)
+        for views in ((view, None, None), (None, view, None), (None, None, view), (view,) * 3):
+            u, m, g = (
+                of(tensor) if of else tensor
+                for of, tensor in zip(views, (image, map, gradient), strict=True)
+            )
+            samples = torch.ops.mmstn.sample(u, m, out_h, out_w, *numbers, torch.float32)
+            d_image, d_map = torch.ops.mmstn.sample_backward(g, u, m, *numbers, True, True)
+            for actual, wanted in zip((samples * safe, d_image, d_map), expected, strict=True):
+                wanted = wanted * safe if wanted.dim() == 5 and wanted is expected[0] else wanted
+                error = (actual.double() - wanted).abs().max() / (1 + wanted.abs().max())
+                assert error < 1e-4, (sizes, options, [v and v.__name__ for v in views])
+
+
+@needs_op
+def test_a_permuted_output_of_one_column():
+    image = torch.randn(2, 3, 9, 8, requires_grad=True)
+    matrix = random_map('affine', 2, 1, (7, 1), seeded(4)).float()[:, 0].requires_grad_()
+    weight = torch.randn(2, 7, 1, 3)
+    samples = affine_grid_sample(image, matrix, (7, 1))
+    actual = torch.autograd.grad((samples.permute(0, 2, 3, 1) * weight).sum(), (image, matrix))
+    with use_backend('torch'):
+        samples = affine_grid_sample(image, matrix, (7, 1))
+    expected = torch.autograd.grad((samples.permute(0, 2, 3, 1) * weight).sum(), (image, matrix))
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@needs_op
+@pytest.mark.parametrize('argument', ['input', 'map', 'gradient'])
+def test_expanded_arguments(argument):
+    """One number in memory for many elements, along any of the axes."""
+    shapes = {'input': (2, 5, 6, 7), 'map': (2, 2, 3, 4, 2), 'gradient': (2, 2, 5, 3, 4)}
+    for axes in itertools.product((False, True), repeat=len(shapes[argument])):
+        tensors = {name: torch.rand(shape) - 0.5 for name, shape in shapes.items()}
+        narrow = tensors[argument]
+        for axis in itertools.compress(range(narrow.dim()), axes):
+            narrow = narrow.narrow(axis, 0, 1)
+        tensors[argument] = narrow.expand(shapes[argument])
+        full = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        results = [
+            (
+                torch.ops.mmstn.sample(t['input'], t['map'], 3, 4, 1, 0, False, torch.float32),
+                *torch.ops.mmstn.sample_backward(
+                    t['gradient'], t['input'], t['map'], 1, 0, False, True, True
+                ),
+            )
+            for t in (tensors, full)
+        ]
+        torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
+
+
+def emptied(*shape):
+    tensor = torch.zeros(shape)
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+def cut_short(*shape):
+    tensor = torch.zeros(shape)
+    tensor.untyped_storage().resize_(tensor.nbytes - 1)
+    return tensor
+
+
+GRID = (2, 3, 4, 5, 2)
+BAD_CALLS = {
+    'another batch': (dict(map=torch.zeros(1, 3, 2, 3)), ValueError, 'batch size 2'),
+    'a volume': (dict(input=torch.zeros(2, 3, 4, 4, 4)), ValueError, 'input must be'),
+    'no pixels': (dict(input=torch.zeros(2, 3, 0, 4)), ValueError, 'input must have pixels'),
+    'too many pixels': (
+        dict(input=torch.zeros(1).expand(2, 3, 2**20, 2**20)),
+        ValueError,
+        'more pixels',
+    ),
+    'no matrix': (dict(map=torch.zeros(2, 3, 4, 4)), ValueError, 'map must be'),
+    'points of three numbers': (dict(map=torch.zeros(2, 3, 4, 5, 3)), ValueError, 'map must be'),
+    'whole numbers': (dict(input=torch.zeros(2, 3, 6, 7).int()), TypeError, 'input must be float'),
+    'complex': (dict(input=torch.zeros(2, 3, 6, 7) * 1j), TypeError, 'input must be float'),
+    'half a map': (dict(map=torch.zeros(GRID).half()), TypeError, 'map must be float32'),
+    'a coarser map': (dict(input=torch.zeros(2, 3, 6, 7).double()), TypeError, 'float64 as input'),
+    'mode': (dict(mode=3), ValueError, 'mode must be 0, 1 or 2, got 3'),
+    'negative mode': (dict(mode=-1), ValueError, 'mode'),
+    'padding': (dict(padding=2**40), ValueError, 'padding'),
+    'input without memory': (dict(input=emptied(2, 3, 6, 7)), ValueError, 'input of.*1008 bytes'),
+    'input of less memory': (dict(input=cut_short(2, 3, 6, 7)), ValueError, 'input of.*1007'),
+    'map without memory': (dict(map=emptied(*GRID)), ValueError, 'map of.*has 0'),
+}
+BAD_FORWARD = {
+    'another size': (dict(out_height=5), ValueError, 'not of 5 x 5'),
+    'negative size': (dict(map=torch.zeros(2, 3, 2, 3), out_width=-1), ValueError, 'got 4 x -1'),
+    'samples of whole numbers': (dict(dtype=torch.int64), TypeError, 'dtype must be float'),
+}
+BAD_BACKWARD = {
+    'a larger gradient': (dict(gradient=torch.zeros(2, 3, 3, 40, 50)), ValueError, 'the grid'),
+    'a smaller gradient': (dict(gradient=torch.zeros(2, 3, 3, 4, 4)), ValueError, 'the grid'),
+    'another K': (dict(gradient=torch.zeros(2, 2, 3, 4, 5)), ValueError, 'gradient must be'),
+    'no K': (dict(gradient=torch.zeros(2, 3, 4, 5)), ValueError, 'gradient must be'),
+    'a gradient of whole numbers': (
+        dict(gradient=torch.zeros(2, 3, 3, 4, 5).long()),
+        TypeError,
+        'gradient must be float',
+    ),
+    'a gradient without memory': (
+        dict(gradient=emptied(2, 3, 3, 4, 5)),
+        ValueError,
+        'gradient of.*has 0',
+    ),
+}
+
+
+@needs_op
+@pytest.mark.parametrize(
+    ('change', 'error', 'message'),
+    (BAD_CALLS | BAD_FORWARD).values(),
+    ids=BAD_CALLS | BAD_FORWARD,
+)
+def test_the_op_says_what_it_cannot_take(change, error, message):
+    arguments = dict(
+        input=torch.zeros(2, 3, 6, 7),
+        map=torch.zeros(GRID),
+        out_height=4,
+        out_width=5,
+        mode=1,
+        padding=0,
+        align_corners=False,
+        dtype=torch.float32,
+    )
+    with pytest.raises(error, match=message):
+        torch.ops.mmstn.sample(**arguments | change)
+
+
+@needs_op
+@pytest.mark.parametrize(
+    ('change', 'error', 'message'),
+    (BAD_CALLS | BAD_BACKWARD).values(),
+    ids=BAD_CALLS | BAD_BACKWARD,
+)
+def test_the_backward_op_says_what_it_cannot_take(change, error, message):
+    arguments = dict(
+        gradient=torch.zeros(2, 3, 3, 4, 5),
+        input=torch.zeros(2, 3, 6, 7),
+        map=torch.zeros(GRID),
+        mode=1,
+        padding=0,
+        align_corners=False,
+        wants_input=True,
+        wants_map=True,
+    )
+    with pytest.raises(error, match=message):
+        torch.ops.mmstn.sample_backward(**arguments | change)

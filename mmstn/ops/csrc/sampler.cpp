@@ -2,6 +2,7 @@
 // mmcv's way, autograd.
 #include "sampler.h"
 
+#include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <torch/extension.h>
 
@@ -27,6 +28,25 @@ std::tuple<at::Tensor, at::Tensor> mmstn_sample_backward_impl(
 
 namespace {
 
+// The op may be called by anyone, with anything: what is checked here keeps the kernels inside the
+// memory of their arguments.
+
+// The storage of a tensor may have been resized since, so that it no longer holds its elements.
+void check_memory(const char* name, const at::Tensor& tensor) {
+  if (tensor.numel() == 0) return;
+  const size_t needed = at::detail::computeStorageNbytes(
+      tensor.sizes(), tensor.strides(), tensor.itemsize(), tensor.storage_offset());
+  const size_t found = tensor.storage().nbytes();
+  TORCH_CHECK_VALUE(found >= needed, name, " of ", tensor.sizes(), " needs ", needed,
+                    " bytes of memory, but its storage has ", found);
+}
+
+void check_pixels(const char* name, at::ScalarType dtype) {
+  TORCH_CHECK_TYPE(dtype == at::kFloat || dtype == at::kDouble || dtype == at::kHalf ||
+                       dtype == at::kBFloat16,
+                   name, " must be float16, bfloat16, float32 or float64, got ", dtype);
+}
+
 void check(const at::Tensor& input, const at::Tensor& map, int64_t mode, int64_t padding) {
   TORCH_CHECK_VALUE(input.dim() == 4, "input must be (N, C, H, W), got ", input.sizes());
   const bool matrices =
@@ -35,24 +55,33 @@ void check(const at::Tensor& input, const at::Tensor& map, int64_t mode, int64_t
                     "map must be (N, K, 2 or 3, 3) or (N, K, H', W', 2), got ", map.sizes());
   TORCH_CHECK_VALUE(map.size(0) == input.size(0), "map must have the batch size ", input.size(0),
                     " of input, got ", map.size(0));
-  TORCH_CHECK_VALUE(map.scalar_type() == at::kFloat || map.scalar_type() == at::kDouble,
-                    "map must be float32 or float64, got ", map.scalar_type());
-  TORCH_CHECK_VALUE(input.scalar_type() != at::kDouble || map.scalar_type() == at::kDouble,
-                    "map must be float64 as input is, got ", map.scalar_type());
-  TORCH_CHECK_VALUE(input.size(2) > 0 && input.size(3) > 0, "input must have pixels, got ",
-                    input.sizes());
-  TORCH_CHECK_VALUE((input.size(2) + 4) * (input.size(3) + 2) + 2 <= INT32_MAX,
+  check_pixels("input", input.scalar_type());
+  TORCH_CHECK_TYPE(map.scalar_type() == at::kFloat || map.scalar_type() == at::kDouble,
+                   "map must be float32 or float64, got ", map.scalar_type());
+  TORCH_CHECK_TYPE(input.scalar_type() != at::kDouble || map.scalar_type() == at::kDouble,
+                   "map must be float64 as input is, got ", map.scalar_type());
+  TORCH_CHECK_VALUE(map.device() == input.device(), "map must be on ", input.device(),
+                    " as input is, got ", map.device());
+  const int64_t height = input.size(2), width = input.size(3);
+  TORCH_CHECK_VALUE(height > 0 && width > 0, "input must have pixels, got ", input.sizes());
+  TORCH_CHECK_VALUE(height <= INT32_MAX && width <= INT32_MAX &&
+                        (height + 4) * (width + 2) + 2 <= INT32_MAX,
                     "a map of ", input.sizes(), " has more pixels than a kernel can count");
   TORCH_CHECK_VALUE(mode >= 0 && mode <= 2, "mode must be 0, 1 or 2, got ", mode);
   TORCH_CHECK_VALUE(padding >= 0 && padding <= 2, "padding must be 0, 1 or 2, got ", padding);
+  check_memory("input", input);
+  check_memory("map", map);
 }
 
 at::Tensor sample(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
                   int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                   at::ScalarType dtype) {
   check(input, map, mode, padding);
+  TORCH_CHECK_VALUE(out_height >= 0 && out_width >= 0, "the output must have a size, got ",
+                    out_height, " x ", out_width);
   TORCH_CHECK_VALUE(!is_grid(map) || (map.size(2) == out_height && map.size(3) == out_width),
                     "the grid is ", map.sizes(), ", not of ", out_height, " x ", out_width);
+  check_pixels("dtype", dtype);
   return mmstn_sample_impl(input, map, out_height, out_width, mode, padding, align_corners, dtype);
 }
 
@@ -62,7 +91,16 @@ std::tuple<at::Tensor, at::Tensor> sample_backward(
   check(input, map, mode, padding);
   TORCH_CHECK_VALUE(gradient.dim() == 5 && gradient.size(0) == input.size(0) &&
                         gradient.size(1) == map.size(1) && gradient.size(2) == input.size(1),
-                    "gradient must be (N, K, C, H', W'), got ", gradient.sizes());
+                    "gradient must be (N, K, C, H', W') for input ", input.sizes(), " and map ",
+                    map.sizes(), ", got ", gradient.sizes());
+  TORCH_CHECK_VALUE(!is_grid(map) || (gradient.size(3) == map.size(2) &&
+                                      gradient.size(4) == map.size(3)),
+                    "gradient must have the H' and W' of the grid ", map.sizes(), ", got ",
+                    gradient.sizes());
+  check_pixels("gradient", gradient.scalar_type());
+  TORCH_CHECK_VALUE(gradient.device() == input.device(), "gradient must be on ", input.device(),
+                    " as input is, got ", gradient.device());
+  check_memory("gradient", gradient);
   return mmstn_sample_backward_impl(gradient, input, map, mode, padding, align_corners,
                                     wants_input, wants_map);
 }

@@ -51,11 +51,20 @@ inline at::Tensor contiguous_maps(const at::Tensor& map) {
   return map;
 }
 
+// The stride of an axis of size 1 may be anything, whatever `is_contiguous` says: it means nothing.
+// How far it is from one pixel of an (H, W) tensor to the next, in the last two axes.
+inline int64_t pixel_stride(const at::Tensor& t) {
+  return t.size(-1) > 1 ? t.stride(-1) : t.size(-2) > 1 ? t.stride(-2) : 0;
+}
+// And from one row to the next.
+inline int64_t row_stride(const at::Tensor& t) {
+  return t.size(-2) > 1 ? t.stride(-2) : t.size(-1) * pixel_stride(t);
+}
+
 // The same for the gradient of samples, whose rows must follow each other without a gap.
 inline at::Tensor gapless_rows(const at::Tensor& samples) {
-  return samples.size(3) == 1 || samples.stride(3) == samples.size(4) * samples.stride(4)
-             ? samples
-             : samples.contiguous();
+  return row_stride(samples) == samples.size(4) * pixel_stride(samples) ? samples
+                                                                        : samples.contiguous();
 }
 
 // Defined for each device, see DISPATCH_DEVICE_IMPL.

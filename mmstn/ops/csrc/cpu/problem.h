@@ -15,10 +15,10 @@ struct MapView {  // (N, C, H, W), strides in elements
   int64_t n = 0, c = 0, h = 0, w = 0;
 };
 
-struct SampleView {  // (N, K, C, H', W')
+struct SampleView {  // (N, K, C, H' W')
   void* data = nullptr;
   DType dtype = DType::kFloat;
-  int64_t n = 0, k = 0, c = 0, i = 0, j = 0;
+  int64_t n = 0, k = 0, c = 0, point = 0;
 };
 
 struct Block {  // channels that are sampled together, and how many lanes they take

@@ -201,7 +201,7 @@ class Runner {
   __attribute__((noinline)) void run_packed(const Task& task, int64_t b, const Region& region) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
-    const Tile tile{s.dtype, s.c, s.j, int(block.count)};
+    const Tile tile{s.dtype, s.c, s.point, int(block.count)};
     typename TapsOf<mode, S>::type taps;
     const S* scratch = nullptr;
     S* d_scratch = nullptr;
@@ -219,7 +219,7 @@ class Runner {
       t.points(chunk_, first, count, to_map_);
       taps_of<mode, S, L>(p_, chunk_, taps);
       void* data = at(s.data, s.dtype,
-                      task.n * s.n + k * s.k + block.first * s.c + first * s.j);
+                      task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) {
         sample_packed<S, W, (L > 4)>(taps, count, scratch, pitch, data, tile);
         return;
@@ -238,7 +238,7 @@ class Runner {
   __attribute__((noinline)) void run_cells(const Task& task, int64_t b, const Region& region) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
-    const Tile tile{s.dtype, s.c, s.j, 1};
+    const Tile tile{s.dtype, s.c, s.point, 1};
     CellTaps<S> taps;
     const S* scratch = nullptr;
     S* d_scratch = nullptr;
@@ -255,7 +255,7 @@ class Runner {
     for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
       make_cell_taps<S, L>(p_, padded_, chunk_, taps, to_input_);
-      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
+      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_cells<S, L>(taps, count, scratch, data, tile);
       if (to_input_ && to_map_)
         gradient_cells<S, L, true, true>(taps, chunk_, scratch, d_scratch, data, tile);
@@ -273,7 +273,7 @@ class Runner {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const MapView& d_input = p_.input_gradient;
-    const Tile tile{s.dtype, s.c, s.j, int(block.count)};
+    const Tile tile{s.dtype, s.c, s.point, int(block.count)};
     BilinearTaps<S> taps;
     const S* planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
     S* d_planes = nullptr;
@@ -285,7 +285,7 @@ class Runner {
     for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
       make_taps<S, L>(p_, chunk_, taps);
-      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.j);
+      void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_planar<S, L>(p_, taps, count, planes, data, tile);
       // Two passes: together they need more registers than there are.
       if (to_map_) map_gradient_planar<S, L>(p_, taps, chunk_, planes, data, tile);

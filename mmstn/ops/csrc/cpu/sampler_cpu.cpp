@@ -36,12 +36,14 @@ DType dtype_of(const at::Tensor& tensor) {
   }
 }
 
+int64_t axis_stride(const at::Tensor& t, int64_t axis) { return t.size(axis) > 1 ? t.stride(axis) : 0; }
+
 MapView map_view(const at::Tensor& t) {
-  return {t.data_ptr(), dtype_of(t), t.stride(0), t.stride(1), t.stride(2), t.stride(3)};
+  return {t.data_ptr(), dtype_of(t), axis_stride(t, 0), axis_stride(t, 1), row_stride(t), pixel_stride(t)};
 }
 
 SampleView sample_view(const at::Tensor& t) {
-  return {t.data_ptr(), dtype_of(t), t.stride(0), t.stride(1), t.stride(2), t.stride(3), t.stride(4)};
+  return {t.data_ptr(), dtype_of(t), axis_stride(t, 0), axis_stride(t, 1), axis_stride(t, 2), pixel_stride(t)};
 }
 
 // Channel blocks: as wide as the vectors are, the last one as narrow as it can be.
