@@ -10,7 +10,13 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.ops import SamplingKernel, affine_grid_sample, grid_sample
+from mmstn.ops import (
+    SamplingKernel,
+    affine_grid_sample,
+    coordinate_dtype,
+    grid_sample,
+    regular_grid,
+)
 from mmstn.ops.checks import check_map, check_mode, check_size
 from mmstn.registry import build_part
 
@@ -177,6 +183,72 @@ class SpatialTransformer(BaseModule):
             matrix = self.grid_generator.matrix(theta)
             return affine_grid_sample(x, matrix, out_size, antialias=self.antialias, **options)
         return grid_sample(x, self.grid_generator(theta, out_size, self.align_corners), **options)
+
+    def to_input(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Where points of the output lie on the map that was read.
+
+        Args:
+            points: (N, M, 2), or (N, K, M, 2) if ``num_transformers`` is a number; normalised, (x,
+                y), in the convention of ``align_corners``. For volumes (x, y, z).
+            theta: From :meth:`forward`, (N, P) or (N, K, P).
+
+        Returns:
+            Points of the shape of ``points``.
+
+        Raises:
+            ValueError: If shapes do not fit each other.
+            NotImplementedError: If the grid generator is of a family that defines grids alone.
+        """
+        return self.grid_generator.to_input(points, theta)
+
+    def to_output(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Where points of the map that was read lie on the output, see :meth:`to_input`.
+
+        The output ends at -1 and 1; NaN for a point that no point of the output goes to. Families
+        without a closed form look for it, without gradients.
+        """
+        return self.grid_generator.to_output(points, theta)
+
+    def unwarp(self, samples: Tensor, theta: Tensor, in_size: Sequence[int]) -> Tensor:
+        """Lays maps in the frame of the output back onto the map that was read.
+
+        It undoes :meth:`sample`, as far as the window shows the map; outside it is zero. So class
+        activation maps, masks and boxes of a window get to where they belong in the image. Where
+        several points of the output show one point of the map, as after a spline that folds over,
+        one of them counts.
+
+        Args:
+            samples: (N, C, H', W'), or (N, K, C, H', W') if ``num_transformers`` is a number; for
+                volumes with D' before H'. H' and W' need not be those of ``out_size``: both frames
+                go from -1 to 1.
+            theta: From :meth:`forward`, (N, P) or (N, K, P).
+            in_size: (H, W) of the map, or (D, H, W).
+
+        Returns:
+            (N, C, H, W) or (N, K, C, H, W); for volumes with D before H.
+
+        Raises:
+            ValueError: If shapes do not fit each other.
+            NotImplementedError: As in :meth:`to_input`.
+        """
+        in_size = check_size('in_size', in_size)
+        ndim = self.grid_generator.ndim
+        leading = tuple(theta.shape[:-1])
+        if samples.dim() != len(leading) + 1 + ndim or tuple(samples.shape[: -1 - ndim]) != leading:
+            raise ValueError(
+                f'samples must be ({", ".join(map(str, leading))}, C) and {ndim} sizes for theta '
+                f'{tuple(theta.shape)}, got shape {tuple(samples.shape)}'
+            )
+        dtype = coordinate_dtype(theta.dtype)
+        points = regular_grid(in_size, self.align_corners, dtype, theta.device)
+        points = self.to_output(points.flatten(0, -2).expand(*leading, -1, -1), theta)
+        inside = (points.abs() <= 1).all(-1)  # not so where there is no inverse
+        points = points.masked_fill(~inside[..., None], 0).flatten(0, -3).unflatten(1, in_size)
+        maps = grid_sample(
+            samples.flatten(0, len(leading) - 1), points, self.mode, 'border', self.align_corners
+        )
+        maps = maps.unflatten(0, leading)
+        return maps * inside.unflatten(-1, in_size).unsqueeze(-1 - ndim).to(maps)
 
     def get_out_size(self, x: Tensor) -> tuple[int, ...]:
         """The size of V for a map ``x``."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from mmstn.ops import coordinate_dtype, matrix_grid
 from mmstn.ops.checks import check_float
+
+from .newton import invert
 
 
 class BaseGridGenerator(nn.Module, metaclass=ABCMeta):
@@ -70,6 +73,61 @@ class BaseGridGenerator(nn.Module, metaclass=ABCMeta):
             ValueError: If ``theta`` does not hold P numbers.
         """
 
+    def to_input(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Where points of the output lie on the input, T_theta(points).
+
+        Args:
+            points: (*, M, 2) or (*, M, 3), normalised, (x, y[, z]).
+            theta: (*, P); leading dimensions broadcast.
+
+        Returns:
+            (*, M, 2) or (*, M, 3), in float64 if an argument is, else in float32; computed in
+            float64.
+
+        Raises:
+            TypeError: If an argument is not a floating-point tensor.
+            ValueError: If an argument has another shape.
+            NotImplementedError: If the family defines grids alone.
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} gives grids only: define to_input to take points there and back'
+        )
+
+    def to_output(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Where points of the input lie on the output, the inverse of :meth:`to_input`.
+
+        Here it is found by Newton's method, without gradients, for families of two dimensions.
+        Where a transform folds over, several points fit and one of them is given.
+
+        Args:
+            points: As in :meth:`to_input`.
+            theta: As in :meth:`to_input`.
+
+        Returns:
+            As in :meth:`to_input`; NaN for a point that nothing near the output goes to.
+        """
+        points, theta, dtype = self.check_points(points, theta)
+        shape = torch.broadcast_shapes(points.shape[:-2], theta.shape[:-1])
+        points = points.expand(*shape, *points.shape[-2:])
+        pairs = zip(
+            theta.expand(*shape, -1).reshape(-1, self.num_params),
+            points.reshape(-1, *points.shape[-2:]),
+            strict=True,
+        )
+        found = [invert(partial(self.to_input, theta=one), some) for one, some in pairs]
+        return (torch.stack(found) if found else points).view(points.shape).to(dtype)
+
+    def check_points(self, points: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, torch.dtype]:
+        """Both in float64, and the type for the result; or an error, see :meth:`to_input`."""
+        check_float('points', points)
+        if points.dim() < 2 or points.shape[-1] != self.ndim:
+            raise ValueError(
+                f'points must be (*, M, {self.ndim}) for {type(self).__name__}, '
+                f'got shape {tuple(points.shape)}'
+            )
+        dtype = coordinate_dtype(points.dtype, theta.dtype)
+        return points.double(), self.check_theta(theta).double(), dtype
+
     def check_theta(self, theta: Tensor) -> Tensor:
         """``theta`` in float32 (float64 if it is), or an error if it does not hold P numbers."""
         check_float('theta', theta)
@@ -101,6 +159,35 @@ class MatrixGridGenerator(BaseGridGenerator):
     ) -> Tensor:
         """The points to sample, see :meth:`BaseGridGenerator.forward`."""
         return matrix_grid(self.matrix(theta), out_size, align_corners)
+
+    def to_input(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Points of the input, see :meth:`BaseGridGenerator.to_input`."""
+        points, theta, dtype = self.check_points(points, theta)
+        return _apply(self._square_matrix(theta), points).to(dtype)
+
+    def to_output(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Points of the output; NaN where a matrix has no inverse.
+
+        See :meth:`BaseGridGenerator.to_output`; here with gradients and in any dimension.
+        """
+        points, theta, dtype = self.check_points(points, theta)
+        inverse, singular = torch.linalg.inv_ex(self._square_matrix(theta))
+        inverse = inverse.masked_fill(singular[..., None, None] != 0, torch.nan)
+        return _apply(inverse, points).to(dtype)
+
+    def _square_matrix(self, theta: Tensor) -> Tensor:
+        """The matrix with its last row, (*, 3, 3) or (*, 4, 4)."""
+        matrix = self.matrix(theta)
+        if matrix.shape[-2] == self.ndim:
+            last = matrix.new_tensor([0] * self.ndim + [1]).expand_as(matrix[..., :1, :])
+            matrix = torch.cat([matrix, last], dim=-2)
+        return matrix
+
+
+def _apply(matrix: Tensor, points: Tensor) -> Tensor:
+    """Square matrices (*, D + 1, D + 1) on points (*, M, D)."""
+    moved = points @ matrix[..., :-1].mT + matrix[..., None, :, -1]
+    return moved[..., :-1] / moved[..., -1:]
 
 
 def check_ndim(ndim: int) -> int:

@@ -87,6 +87,13 @@ class TPSGridGenerator(BaseGridGenerator):
             moved = rows.unflatten(0, (*theta.shape[:-1], 2)).transpose(-1, -2)  # (*, H' W', 2)
             return grid + moved.unflatten(-2, grid.shape[:2])
 
+    def to_input(self, points: Tensor, theta: Tensor) -> Tensor:
+        """Points of the input, see :meth:`BaseGridGenerator.to_input`."""
+        points, theta, dtype = self.check_points(points, theta)
+        moves = theta.unflatten(-1, (-1, 2)) - self.control_points.to(points)
+        basis = _basis(points, self.control_points.to(points)) @ self.coefficients.to(points)
+        return (points + basis @ moves).to(dtype)
+
     def _for_grid(self, grid: Tensor, align_corners: bool) -> tuple[Tensor, Tensor]:
         """The control points, (n, 2), and what a move of each adds at a grid's points, (n, H' W').
 
