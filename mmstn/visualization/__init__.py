@@ -1,6 +1,7 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
 from .animation import save_animation
+from .cam import lay_back
 from .images import ImageStyle, map_to_image
 from .number_visualizer import NumberVisualizer
 from .recording import TransformerRecord, record_transformers
@@ -16,6 +17,7 @@ __all__ = [
     'draw_input',
     'draw_sheet',
     'draw_windows',
+    'lay_back',
     'map_to_image',
     'record_transformers',
     'save_animation',
