@@ -25,7 +25,7 @@ import mmstn  # noqa: F401
 from mmstn.datasets.cub import PARTS
 from mmstn.datasets.digit_struct import write_digit_struct
 from mmstn.datasets.mnist5k import load_digits
-from mmstn.models.loc_nets.base import ThetaRegression
+from mmstn.models.loc_nets.base import OffsetRegression
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(
@@ -192,7 +192,7 @@ def test_config_trains(path, stand_ins, work_dir, monkeypatch):
     after = dict(runner.model.named_parameters())
     assert any(not torch.equal(after[name], watch.before[name]) for name in watch.gradients)
     regressions = [
-        name for name, part in runner.model.named_modules() if isinstance(part, ThetaRegression)
+        name for name, part in runner.model.named_modules() if isinstance(part, OffsetRegression)
     ]
     assert bool(regressions) == ('loc_net' in str(cfg.model))
     for name in regressions:
