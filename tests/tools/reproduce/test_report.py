@@ -5,9 +5,8 @@ import json
 from dataclasses import replace
 
 import pytest
-
-from mmstn.experiments import Cell, Experiment, Figure, write_report
-from mmstn.experiments.report import twin_ratios
+from reproduce import Cell, Experiment, Figure, write_report
+from reproduce.report import twin_ratios
 
 
 @pytest.fixture
@@ -103,6 +102,22 @@ def test_time_of_a_training_step(table, tmp_path):
     assert '| With an ST |  | 400 |' in (tmp_path / 'short.md').read_text()
     with open(tmp_path / 'short.csv', newline='') as stream:
         assert [line['step_ms'] for line in csv.DictReader(stream)] == ['', '300.0', '500.0']
+
+
+@pytest.mark.parametrize(
+    'damaged',
+    ['', '{"metrics": {"accu', '[]', '{}', '{"metrics": {}, "seconds": 1, "commands": []}'],
+)
+def test_a_damaged_result_is_named_and_costs_no_other(table, tmp_path, damaged, capsys):
+    for seed, accuracy in enumerate([90, 92, 94]):
+        write_result(tmp_path, 'plain', 'a', seed, accuracy)
+    file = tmp_path / 'plain/a/seed2/result.json'
+    file.write_text(damaged)
+    (tmp_path / 'plain/a/seed1-copy').mkdir()
+    (tmp_path / 'plain/a/seed1-copy/result.json').write_text('not of this table')
+    write_report(table, tmp_path, tmp_path)
+    assert '| Plain | 9.00 ± 1.41 (2) / 4 |' in (tmp_path / 'short.md').read_text()
+    assert f'left out of the report: {file}' in capsys.readouterr().out
 
 
 def test_ratio_needs_both_twins(table):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .run import training_log
+from .run import read_result, training_log
 from .table import Cell, Experiment
 
 
@@ -47,7 +46,7 @@ def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
         folder: Where to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    results = {cell: _load_results(work_dir, cell) for cell in experiment.configs}
+    results = {cell: _load_results(experiment, work_dir, cell) for cell in experiment.configs}
     measured = {
         cell: Measured(tuple(experiment.figure(result['metrics']) for result in by_seed.values()))
         for cell, by_seed in results.items()
@@ -60,14 +59,24 @@ def write_report(experiment: Experiment, work_dir: Path, folder: Path) -> None:
     (folder / f'{experiment.version}.md').write_text(text, encoding='utf-8')
 
 
-def _load_results(work_dir: Path, cell: Cell) -> dict[int, dict]:
-    """The results of a cell by seed, with the time of a training step where there is a log."""
+def _load_results(experiment: Experiment, work_dir: Path, cell: Cell) -> dict[int, dict]:
+    """The results of a cell by seed, with the time of a training step where there is a log.
+
+    A damaged one is left out and named.
+    """
     files = (work_dir / cell.row / cell.column).glob('seed*/result.json')
-    found = {int(file.parent.name.removeprefix('seed')): file for file in files}
-    results = {seed: json.loads(found[seed].read_text()) for seed in sorted(found)}
-    for seed, result in results.items():
-        steps = [entry['time'] for entry in training_log(found[seed].parent)]
+    seeds = {file.parent.name.removeprefix('seed'): file for file in files}
+    results = {}
+    for seed, file in sorted((int(seed), file) for seed, file in seeds.items() if seed.isdigit()):
+        try:
+            result = read_result(file)
+            experiment.figure(result['metrics'])
+        except (TypeError, ValueError) as error:
+            print(f'left out of the report: {file}: {error}')
+            continue
+        steps = [entry['time'] for entry in training_log(file.parent)]
         result['step_ms'] = 1000 * statistics.median(steps) if steps else None
+        results[seed] = result
     return results
 
 
