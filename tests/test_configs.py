@@ -26,7 +26,7 @@ import mmstn  # noqa: F401
 from mmstn.datasets.cub import PARTS
 from mmstn.datasets.digit_struct import write_digit_struct
 from mmstn.datasets.mnist5k import load_digits
-from mmstn.models.loc_nets.base import OffsetRegression
+from mmstn.models.loc_nets.base import ThetaRegression
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(
@@ -219,7 +219,7 @@ def test_config_trains(path, options, metric, stand_ins, work_dir, monkeypatch):
     after = dict(runner.model.named_parameters())
     assert any(not torch.equal(after[name], watch.before[name]) for name in watch.gradients)
     regressions = [
-        name for name, part in runner.model.named_modules() if isinstance(part, OffsetRegression)
+        name for name, part in runner.model.named_modules() if isinstance(part, ThetaRegression)
     ]
     assert bool(regressions) == ('loc_net' in str(cfg.model))
     for name in regressions:
