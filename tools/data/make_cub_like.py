@@ -1,15 +1,15 @@
 """Draws a small set of birds in the layout of CUB-200-2011, with boxes and parts.
 
-    python tools/dataset_converters/make_cub_like.py data/birds --species 16
+    python tools/data/make_cub_like.py data/birds --species 16
 
 Species differ in details of the head (pattern, beak) and of the body (pattern, wing, tail) only,
 and share each of them with others, so that head and body must both be seen from near by.
 """
 
 import argparse
-import os
 import shutil
 import sys
+import tempfile
 from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
@@ -81,13 +81,10 @@ def draw(
     return f'{image_id} {box}', '\n'.join(f'{image_id} {line}' for line in lines)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+def make(folder: Path, args: argparse.Namespace) -> None:
+    """Draws the whole set."""
     species = make_species(args.species)
-    folder = args.out.with_name(args.out.name + '.partial')
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / 'parts').mkdir(parents=True)
-
+    (folder / 'parts').mkdir()
     classes = [f'{i:03d}.{kind.name}' for i, kind in enumerate(species, 1)]
     tasks, labels, splits = [], [], []
     for label, (kind, name) in enumerate(zip(species, classes, strict=True), 1):
@@ -118,7 +115,22 @@ def main(argv: list[str] | None = None) -> None:
         'parts/part_locs.txt': parts,
     }.items():
         (folder / name).write_text('\n'.join(lines) + '\n')
-    os.replace(folder, args.out)  # what was cut off does not look like a data set
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    args.out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    # A folder of its own: what was cut off does not look like a data set, and whoever makes the
+    # same set at the same time does not write into it.
+    folder = Path(tempfile.mkdtemp(prefix=f'.{args.out.name}-', dir=args.out.absolute().parent))
+    try:
+        make(folder, args)
+        folder.chmod(0o755)
+        folder.rename(args.out)
+    except OSError as error:
+        sys.exit(f'{args.out} cannot be made: {error}')
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Fetches SVHN's full numbers: python tools/dataset_converters/download_svhn.py.
+"""Fetches SVHN's full numbers: python tools/data/download_svhn.py.
 
 2.6 GB in three archives. An archive that lies in the folder already, fetched by hand, is checked
 and taken; a folder that is unpacked already is left alone.

