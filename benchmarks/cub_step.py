@@ -78,8 +78,7 @@ class Step:
         The streams ask for no gradient of the image, only of theta; so does this.
         """
         transformer = self.model.backbone.transformer
-        theta = transformer.loc_net.regression.start.view(1, transformer.num_transformers, -1)
-        theta = theta.expand(len(self.images), -1, -1).clone().requires_grad_()
+        theta = transformer.start.expand(len(self.images), -1, -1).clone().requires_grad_()
         transformer.sample(self.images, theta).sum().backward()
 
 

@@ -40,10 +40,10 @@ def draw_rows(run: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     with torch.no_grad(), record_transformers(model) as records:
         model.test_step(batch)
     style = ImageStyle.of(model.data_preprocessor)
-    start = model.backbone.transformer.loc_net.regression.start
+    start = model.backbone.transformer.start
     before, after = [], []
     for record in map(records[0].sample, range(COLUMNS)):
-        tiles = start.view_as(record.theta)
+        tiles = start[None]
         for row, theta in ((before, tiles), (after, record.theta)):
             tile = draw_input(replace(record, theta=theta), style, TILE)
             row.append(np.pad(tile, ((0, GAP), (0, GAP), (0, 0)), constant_values=255))

@@ -7,6 +7,12 @@ from mmengine.registry import Registry
 from .checks import instance_of
 
 
+def find_type(registry: Registry, name: str) -> type | None:
+    """A registered type by its name: the default scope's, else mmpretrain's, else None."""
+    with registry.switch_scope_and_registry(None) as default:
+        return default.get(name) or registry.get(name)
+
+
 def build_part(registry: Registry, cfg: dict) -> Any:
     """Builds a part of an mmstn module from its config.
 
@@ -26,8 +32,7 @@ def build_part(registry: Registry, cfg: dict) -> Any:
     """
     name = cfg.get('type') if isinstance(cfg, dict) else None
     if isinstance(name, str) and '_scope_' not in cfg:
-        with registry.switch_scope_and_registry(None) as default:
-            part = default.get(name) or registry.get(name)
+        part = find_type(registry, name)
         if part is not None:
             cfg = dict(cfg, type=part)
     return registry.build(cfg)

@@ -28,8 +28,8 @@ def test_model_in_ten_lines():
     model.train(False)
     with torch.no_grad():
         assert model(torch.rand(1, 3, 448, 448), mode='tensor').shape == (1, 200)
-    theta = model.backbone.transformer.loc_net.regression.bias
-    assert theta.tolist() == [-0.5, 0, 0.5, 0]
+        theta = model.backbone.transformer(torch.rand(1, 3, 448, 448), return_theta=True)[1]
+    assert theta.tolist() == [[[-0.5, 0], [0.5, 0]]]
 
 
 def test_module_without_a_config():

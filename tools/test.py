@@ -86,7 +86,8 @@ def enable_tta(cfg: Config) -> None:
     dataset = cfg.test_dataloader.dataset
     if 'tta_pipeline' not in cfg:
         *load, pack = deepcopy(dataset.pipeline)
-        flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+        # The image as it is comes first: windows and pictures of transformers are the first form's.
+        flips = [dict(type='RandomFlip', prob=0.0), dict(type='RandomFlip', prob=1.0)]
         cfg.tta_pipeline = [*load, dict(type='TestTimeAug', transforms=[flips, [pack]])]
     dataset.pipeline = cfg.tta_pipeline
     tta_model = cfg.get('tta_model', dict(type='mmpretrain.AverageClsScoreTTA'))

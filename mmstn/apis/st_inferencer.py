@@ -1,13 +1,14 @@
-"""Inference with a classifier that has spatial transformers."""
+"""STInferencer: inference with a classifier that has spatial transformers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
-from mmcv.image import imread, imwrite
+from mmcv.image import bgr2gray, gray2bgr, imread, imwrite
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.utils import mkdir_or_exist
@@ -54,11 +55,26 @@ class STInferencer(ImageClassificationInferencer):
         return pipeline
 
     def preprocess(self, inputs: list, batch_size: int = 1) -> Iterator[dict]:
-        """Loads and collates the images; in grey for a model of one channel."""
+        """Loads and collates the images; in grey for a model of one channel.
+
+        Arrays are (H, W) or (H, W, C) with one channel, BGR or BGRA, as OpenCV has them.
+
+        Raises:
+            ValueError: If an array is no image.
+        """
+        color = 'grayscale' if self._is_grey() else 'color'
+        images = (x if isinstance(x, np.ndarray) else imread(x, color) for x in inputs)
+        converted = (_convert(image, color) for image in images)
+        yield from super().preprocess(converted, batch_size)
+
+    def _is_grey(self) -> bool:
+        """Whether the model takes images of one channel."""
+        for module in self.model.modules():  # in the order in which they see the image
+            channels = getattr(module, 'in_channels', None)
+            if isinstance(channels, int):
+                return channels == 1
         mean = getattr(self.model.data_preprocessor, 'mean', None)
-        if mean is not None and mean.numel() == 1:
-            inputs = [imread(x, 'grayscale') if isinstance(x, str) else x for x in inputs]
-        yield from super().preprocess(inputs, batch_size)
+        return mean is not None and mean.numel() == 1
 
     @torch.no_grad()
     def forward(self, inputs: dict | tuple, **kwargs) -> list[DataSample]:
@@ -98,6 +114,9 @@ class STInferencer(ImageClassificationInferencer):
 
         Returns:
             (height, width, 3), uint8, RGB for each image; None if nobody asked for them.
+
+        Raises:
+            ValueError: If a picture would replace its image.
         """
         if not (draw or show or show_dir):
             return None
@@ -113,19 +132,26 @@ class STInferencer(ImageClassificationInferencer):
             ]
             sample = SheetSample(records, self.title(prediction))
             pictures.append(draw_sheet([sample], style, tile_size=tile_size))
-            name = Path(image).stem if isinstance(image, str) else str(i)
+            name = str(i) if isinstance(image, np.ndarray) else Path(image).stem
             if show_dir:
+                out_file = Path(show_dir, f'{name}.png')
+                if (
+                    not isinstance(image, np.ndarray)
+                    and out_file.resolve() == Path(image).resolve()
+                ):
+                    raise ValueError(f'show_dir must be another folder than that of {image}')
                 mkdir_or_exist(show_dir)
-                imwrite(pictures[-1][..., ::-1], str(Path(show_dir) / f'{name}.png'))
+                imwrite(pictures[-1][..., ::-1], str(out_file))
             if show:
                 self.visualizer.show(pictures[-1], name, wait_time)
         return pictures
 
     def title(self, prediction: DataSample) -> str:
-        """What is written on a picture: the class and its probability."""
-        label = int(prediction.pred_label)
-        name = self.classes[label] if self.classes else label
-        return f'{name} ({float(prediction.pred_score.max()):.2f})'
+        """What is written on a picture: the class and its probability; several if it has them."""
+        labels = prediction.pred_label.flatten().tolist()
+        names = [self.classes[label] if self.classes else label for label in labels]
+        scores = prediction.pred_score[prediction.pred_label].flatten().tolist()
+        return ', '.join(f'{name} ({p:.2f})' for name, p in zip(names, scores, strict=True))
 
     def postprocess(
         self,
@@ -147,6 +173,21 @@ class STInferencer(ImageClassificationInferencer):
             if visualization is not None:
                 result['picture'] = visualization[i]
         return results
+
+
+def _convert(image: np.ndarray, color: str) -> np.ndarray:
+    """An image as OpenCV has it in grey, (H, W), or as BGR, (H, W, 3)."""
+    channels = {2: 1, 3: image.shape[-1]}.get(image.ndim)
+    if channels not in (1, 3, 4):
+        raise ValueError(
+            f'inputs must be images, (H, W) or (H, W, C) with 1, 3 or 4 channels, '
+            f'got shape {image.shape}'
+        )
+    if channels == 4:
+        image = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+    if color == 'grayscale':
+        return image.reshape(image.shape[:2]) if channels == 1 else bgr2gray(image)
+    return gray2bgr(image) if channels == 1 else image
 
 
 def _describe(record: TransformerRecord) -> dict:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 
 import numpy as np
 from mmpretrain.datasets import CUB
 from mmpretrain.registry import DATASETS
+
+from mmstn.checks import one_of
+
+from .image_files import MOST_PIXELS, ImageFileDataset, folder_name, path_inside
 
 PARTS = (
     'back',
@@ -33,7 +38,7 @@ SOURCE = 'https://data.caltech.edu/records/65de6-vp158 (CUB_200_2011.tgz, to be 
 
 
 @DATASETS.register_module()
-class CUBParts(CUB):
+class CUBParts(ImageFileDataset, CUB):
     """CUB-200-2011 (https://www.vision.caltech.edu/datasets/cub_200_2011/) with boxes and parts.
 
     They are in pixels of the image, where 0 is its left or upper edge, under the names that mmcv's
@@ -51,17 +56,20 @@ class CUBParts(CUB):
         **kwargs: Further options of mmpretrain's ``CUB``.
 
     Raises:
-        ValueError: If there is no such split, or a file says what the others do not fit.
+        TypeError: If ``data_root`` is no text.
+        ValueError: If there is no such split, or a file is damaged, says what cannot be, or does
+            not fit the others; the message names the file and the line.
         FileNotFoundError: If files are missing; all of them are named.
+        OSError: On reading an image that is damaged.
     """
 
     METAINFO = {**CUB.METAINFO, 'parts': PARTS, 'head_parts': HEAD_PARTS}
 
     def __init__(
-        self, data_root: str, split: str = 'train', test_mode: bool = False, **kwargs
+        self, data_root: str | PathLike, split: str = 'train', test_mode: bool = False, **kwargs
     ) -> None:
-        if split not in ('train', 'test'):
-            raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+        one_of('split', split, ('train', 'test'))
+        data_root = folder_name('data_root', data_root)
         super().__init__(data_root=data_root, split=split, test_mode=test_mode, **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -72,15 +80,20 @@ class CUBParts(CUB):
         files['part_locs'] = self._path('parts', 'part_locs.txt')
         self._require([path for path in files.values() if not self.backend.exists(path)])
 
-        images = self._table('images.txt', files['images'], (str,))
+        images = self._table('images.txt', files['images'], (path_inside,))
         classes = self._table('classes.txt', files['classes'], (str,))
+        if list(classes) != list(range(1, len(classes) + 1)):
+            raise ValueError(f'classes.txt must number its classes 1, 2, ..., got {list(classes)}')
         if self._metainfo['classes'] == self.METAINFO['classes']:  # the user names no others
             self._metainfo['classes'] = tuple(
                 name.split('.', 1)[-1] for (name,) in classes.values()
             )
         labels = self._table('image_class_labels.txt', files['image_class_labels'], (int,), images)
-        splits = self._table('train_test_split.txt', files['train_test_split'], (int,), images)
-        boxes = self._table('bounding_boxes.txt', files['bounding_boxes'], (float,) * 4, images)
+        splits = self._table(
+            'train_test_split.txt', files['train_test_split'], (zero_or_one,), images
+        )
+        box = (coordinate, coordinate, length, length)
+        boxes = self._table('bounding_boxes.txt', files['bounding_boxes'], box, images)
         parts = self._part_locations(files['parts'], files['part_locs'], images)
 
         data_list = []
@@ -102,6 +115,8 @@ class CUBParts(CUB):
                     gt_keypoints=parts[image][None],
                 )
             )
+        if not data_list:
+            raise ValueError(f'train_test_split.txt must leave images for split={self.split!r}')
         paths = (info['img_path'] for info in data_list)
         self._require([path for path in paths if not self.backend.exists(path)])
         return data_list
@@ -116,7 +131,7 @@ class CUBParts(CUB):
             raise FileNotFoundError(
                 f'data_root={self.data_root!r} lacks files of CUB-200-2011:{shown}{more}\n'
                 f'Get them from {SOURCE}, or draw a small set in the same layout with '
-                f'tools/data/make_cub_like.py'
+                f'tools/dataset_converters/make_cub_like.py'
             )
 
     def _table(
@@ -159,7 +174,7 @@ class CUBParts(CUB):
                 raise ValueError(f'{where}: parts.txt has no part {part}')
             if not np.isnan(result[image][part - 1, 0]):
                 raise ValueError(f'{where}: part {part} of image {image} is there a second time')
-            if values[2] not in (0, 1) or not np.isfinite(values).all():
+            if values[2] not in (0, 1) or not (np.abs(values) <= MOST_PIXELS).all():
                 raise ValueError(f'{where}: expected x, y and 0 or 1, got {" ".join(words[2:])!r}')
             result[image][part - 1] = values
         for image, locations in result.items():
@@ -173,14 +188,39 @@ class CUBParts(CUB):
 
     def _lines(self, path: str) -> list[tuple[int, list[str]]]:
         """Numbered lines, split into words."""
-        lines = self.backend.get_text(path).splitlines()
+        try:
+            lines = self.backend.get_text(path).split('\n')
+        except UnicodeDecodeError as error:
+            number = error.object[: error.start].count(b'\n') + 1
+            raise ValueError(f'{path}, line {number}: expected UTF-8 text ({error})') from error
         return [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def zero_or_one(word: str) -> int:
+    """Which half of the images one belongs to."""
+    return {'0': 0, '1': 1}[word]
+
+
+def coordinate(word: str) -> float:
+    """A number of pixels that an image can have, to either side."""
+    value = float(word)
+    if not abs(value) <= MOST_PIXELS:
+        raise ValueError(word)
+    return value
+
+
+def length(word: str) -> float:
+    """The length of a side of a box in pixels."""
+    value = coordinate(word)
+    if not value > 0:
+        raise ValueError(word)
+    return value
 
 
 def _parse(words: Sequence[str], types: Sequence[Callable], where: str) -> tuple:
     """Words as values of ``types``."""
     try:
         return tuple(parse(word) for parse, word in zip(types, words, strict=True))
-    except ValueError:
+    except (KeyError, ValueError):
         expected = ' '.join(parse.__name__ for parse in types)
         raise ValueError(f'{where}: expected {expected}, got {" ".join(words)!r}') from None

@@ -8,17 +8,19 @@ the image has one digit, and an array of references to numbers if it has more.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from itertools import count
 from logging import WARNING
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
 from rich.progress import track
+
+from .image_files import MOST_PIXELS, path_inside
 
 try:
     import h5py
@@ -26,10 +28,11 @@ except ImportError:  # only SVHN needs it
     h5py = None
 
 FILE_NAME = 'digitStruct.mat'
-CACHE_VERSION = 1
+CACHE_VERSION = 2
+DIGEST_SIZE = hashlib.sha256().digest_size
 FIELDS = ('left', 'top', 'width', 'height', 'label')
-# What reading one entry of a damaged file can end in.
-ENTRY_ERRORS = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
+# A name, or one field of a number, has no more elements than this.
+MOST_ELEMENTS = 256
 
 
 class DigitStruct(NamedTuple):
@@ -47,20 +50,12 @@ class DigitStruct(NamedTuple):
     boxes: np.ndarray
     digits: np.ndarray
 
-    def check(self) -> None:
-        """Raises a ValueError if the arrays do not fit each other."""
-        num_digits = int(self.counts.sum())
-        shapes = [array.shape for array in self]
-        expected = [(len(self.names),), (len(self.names),), (num_digits, 4), (num_digits,)]
-        if shapes != expected:
-            raise ValueError(f'annotations must have shapes {expected}, got {shapes}')
-
 
 def load_digit_struct(path: str) -> DigitStruct:
     """Reads annotations through a cache beside them, as reading 200,000 of them takes minutes.
 
-    The cache holds the SHA-256 of the file that it was made from; if it does not fit, or the cache
-    is damaged, the file is read and the cache written anew, all at once or not at all.
+    The cache holds the SHA-256 of the file that it was made from, and ends in its own; if one does
+    not fit, the file is read and the cache written anew, all at once or not at all.
 
     Args:
         path: The ``digitStruct.mat``.
@@ -81,39 +76,32 @@ def load_digit_struct(path: str) -> DigitStruct:
 def read_digit_struct(path: str) -> DigitStruct:
     """Reads annotations, with a progress bar; see :func:`load_digit_struct`."""
     _check_h5py()
+    held: Any = 'nothing that can be read'
     try:
-        file = h5py.File(path, 'r')
+        with h5py.File(path, 'r') as file:
+            held = sorted(file)
+            columns = [file['digitStruct'][name] for name in ('name', 'bbox')]
+            if columns[0].size != columns[1].size:
+                raise ValueError(f'{columns[0].size} names and {columns[1].size} numbers')
+            names, bboxes = (column[:].ravel() for column in columns)
+            entries = [
+                _read_entry(file, *entry)
+                for entry in track(zip(count(), names, bboxes), f'Reading {path}', total=len(names))
+            ]
     except OSError as error:
         raise OSError(
             f'{path} is cut off, damaged or no MATLAB v7.3 file; unpack or fetch it again ({error})'
         ) from error
-    with file:
-        try:
-            columns = [file['digitStruct'][name][:].ravel() for name in ('name', 'bbox')]
-        except ENTRY_ERRORS as error:
-            raise ValueError(
-                f'{path} must hold digitStruct/name and digitStruct/bbox, '
-                f'got {sorted(file)} ({error})'
-            ) from error
-        names, numbers = [], []
-        entries = zip(*columns, strict=True)
-        for name, bbox in track(entries, f'Reading {path}', total=len(columns[0])):
-            try:
-                code = _read(h5py.h5r.dereference(name, file.id))
-                names.append(''.join(map(chr, code)))
-            except ENTRY_ERRORS:
-                names.append(f'(entry {len(names)})')
-                numbers.append(np.empty((0, 5)))
-                continue
-            try:
-                numbers.append(_read_number(file, bbox))
-            except ENTRY_ERRORS:
-                numbers.append(np.empty((0, 5)))
-    counts = np.array([len(number) for number in numbers], dtype=np.int64)
+    except Exception as error:  # h5py ends in anything where a file is damaged
+        raise ValueError(
+            f'{path} must hold digitStruct/name and digitStruct/bbox, got {held} ({error})'
+        ) from error
+    counts = np.array([len(number) for _, number in entries], dtype=np.int64)
     if not counts.any():
-        raise ValueError(f'{path} must annotate images, got none among {len(names)} entries')
-    rows = np.concatenate(numbers)
-    return DigitStruct(np.array(names), counts, rows[:, :4], rows[:, 4].astype(np.int64) % 10)
+        raise ValueError(f'{path} must annotate images, got none among {len(entries)} entries')
+    rows = np.concatenate([number for _, number in entries])
+    digits = rows[:, 4].astype(np.int64) % 10
+    return DigitStruct(np.array([name for name, _ in entries]), counts, rows[:, :4], digits)
 
 
 def write_digit_struct(
@@ -191,6 +179,17 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
+def _read_entry(file, index: int, name, bbox) -> tuple[str, np.ndarray]:
+    """The name of one image and its digits, (n, 5); none of them where the entry is damaged."""
+    shown = f'(entry {index})'
+    try:
+        code = _read(h5py.h5r.dereference(name, file.id))
+        shown = path_inside(''.join(map(chr, code)))
+        return shown, _read_number(file, bbox)
+    except Exception:  # h5py ends in anything where a file is damaged
+        return shown, np.empty((0, 5))
+
+
 def _read_number(file, reference) -> np.ndarray:
     """The digits of one image: (n, 5), left, top, width, height, label."""
     group = h5py.h5r.dereference(reference, file.id)
@@ -202,9 +201,10 @@ def _read_number(file, reference) -> np.ndarray:
         columns.append(np.asarray(values, dtype=np.float64))
     number = np.stack(columns, axis=1)
     label = number[:, 4]
-    if not np.isfinite(number).all() or (number[:, 2:4] <= 0).any():
-        raise ValueError('a box is empty')
-    if (label != np.floor(label)).any() or label.min() < 1 or label.max() > 10:
+    # The comparisons are false for NaN.
+    if not ((np.abs(number) <= MOST_PIXELS).all() and (number[:, 2:4] > 0).all()):
+        raise ValueError('a box is empty or out of bounds')
+    if not np.isin(label, np.arange(1, 11)).all():
         raise ValueError('a label is none of 1 to 10')
     return number
 
@@ -214,6 +214,8 @@ def _read(dataset) -> np.ndarray:
 
     By h5py's low level: a file has millions of them, and ``file[...]`` takes three times as long.
     """
+    if np.prod(dataset.shape, dtype=float) > MOST_ELEMENTS:
+        raise ValueError('a dataset is too large')
     values = np.empty(dataset.shape, dataset.dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values.ravel()
@@ -224,15 +226,19 @@ def _read_cache(cache: str, digest: str) -> DigitStruct | None:
     if not os.path.exists(cache):
         return None
     try:
-        with np.load(cache, allow_pickle=False) as arrays:
-            if arrays['made_from'] != f'{CACHE_VERSION} {digest}':
-                return None
-            annotations = DigitStruct(*(arrays[name] for name in DigitStruct._fields))
-        annotations.check()
-    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        print_log(f'{cache} is damaged and made anew ({error})', 'current', WARNING)
+        with open(cache, 'rb') as file:
+            content = file.read()
+    except OSError as error:
+        print_log(f'{cache} could not be read ({error})', 'current', WARNING)
         return None
-    return annotations
+    arrays, own_digest = content[:-DIGEST_SIZE], content[-DIGEST_SIZE:]
+    if hashlib.sha256(arrays).digest() != own_digest:
+        print_log(f'{cache} is damaged and made anew', 'current', WARNING)
+        return None
+    with np.load(io.BytesIO(arrays), allow_pickle=False) as file:
+        if file['made_from'] != f'{CACHE_VERSION} {digest}':
+            return None
+        return DigitStruct(*(file[name] for name in DigitStruct._fields))
 
 
 def _write_cache(cache: str, digest: str, annotations: DigitStruct) -> None:
@@ -243,8 +249,10 @@ def _write_cache(cache: str, digest: str, annotations: DigitStruct) -> None:
             dir=os.path.dirname(cache) or '.', suffix='.npz', delete=False
         ) as file:
             temporary = file.name
+            arrays = io.BytesIO()
             made_from = np.array(f'{CACHE_VERSION} {digest}')
-            np.savez(file, made_from=made_from, **annotations._asdict())
+            np.savez(arrays, made_from=made_from, **annotations._asdict())
+            file.write(arrays.getvalue() + hashlib.sha256(arrays.getvalue()).digest())
         os.chmod(temporary, 0o644)  # the data may be shared; temporary files are private
         os.replace(temporary, cache)
     except OSError as error:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from logging import WARNING
+from os import PathLike
 
-import cv2
 import numpy as np
 import torch
-from mmcv.transforms import LoadImageFromFile
-from mmengine.dataset import Compose
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import print_log
-from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from mmstn.checks import flag, one_of, positive_int, strings, whole_number
 from mmstn.number_string import NULL
 
 from .digit_struct import FILE_NAME, DigitStruct, load_digit_struct
+from .image_files import ImageFileDataset, folder_name
 
 SPLITS = {
     'train': ('train',),
@@ -27,16 +26,16 @@ SPLITS = {
     'val': (),  # of the folders that it is held out from
     'test': ('test',),
 }
-# What loading a missing or damaged image ends in (an assertion is mmcv's way to say so).
-LOADING_ERRORS = (OSError, AssertionError, cv2.error)
+# The longest side of the black image that stands for a damaged one.
+MOST_BLACK = 1000
 
 
 @DATASETS.register_module()
-class SVHN(BaseDataset):
+class SVHN(ImageFileDataset):
     """Street View House Numbers as whole numbers of one to five digits (section 4.2 of the paper).
 
     ``data_root`` holds the unpacked archives: the folders ``train``, ``test`` and ``extra``, each
-    with PNGs and a ``digitStruct.mat``. ``tools/data/download_svhn.py`` fetches them.
+    with PNGs and a ``digitStruct.mat``. ``tools/dataset_converters/download_svhn.py`` fetches them.
 
     A sample has ``img_path``; ``gt_label``, the digits from left to right, filled up with 10 ('no
     digit') to ``max_digits``; and ``bbox``, the box around all digits (x1, y1, x2, y2) in pixels,
@@ -67,14 +66,16 @@ class SVHN(BaseDataset):
         FileNotFoundError: If ``data_root`` lacks a file; the message says how to get it.
         OSError: If a ``digitStruct.mat`` is damaged as a whole; with ``strict``, on reading a
             damaged image.
-        ValueError: If an argument is out of range; with ``strict``, if an annotation is damaged.
+        TypeError: If an argument is of another type.
+        ValueError: If it is out of range or no image is left; with ``strict``, if an annotation is
+            damaged.
     """
 
     METAINFO = {'classes': (*'0123456789', 'none')}
 
     def __init__(
         self,
-        data_root: str,
+        data_root: str | PathLike,
         split: str = 'train',
         val_folders: Sequence[str] = ('train', 'extra'),
         num_val: int = 5000,
@@ -85,23 +86,16 @@ class SVHN(BaseDataset):
         metainfo: dict | None = None,
         **kwargs,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'split must be one of {tuple(SPLITS)}, got {split!r}')
-        if not set(val_folders) <= {'train', 'extra'} or not val_folders:
-            raise ValueError(f"val_folders must name 'train', 'extra' or both, got {val_folders!r}")
-        if not isinstance(num_val, int) or num_val < (split == 'val'):
-            raise ValueError(f'num_val must be a whole number >= 0 (1 for val), got {num_val!r}')
-        if not isinstance(max_digits, int) or max_digits < 1:
-            raise ValueError(f'max_digits must be a whole number >= 1, got {max_digits!r}')
-        if too_long not in (None, 'skip', 'keep'):
-            raise ValueError(f"too_long must be 'skip', 'keep' or None, got {too_long!r}")
-        self.split = split
-        self.val_folders = tuple(val_folders) if num_val else ()
-        self.num_val = num_val
-        self.val_seed = val_seed
-        self.max_digits = max_digits
-        self.strict = strict
+        data_root = folder_name('data_root', data_root)
+        self.split = one_of('split', split, SPLITS)
+        self.num_val = whole_number('num_val', num_val, int(split == 'val'))
+        val_folders = strings('val_folders', val_folders, ('train', 'extra'))
+        self.val_folders = val_folders if num_val else ()
+        self.val_seed = whole_number('val_seed', val_seed, 0, 2**32 - 1)
+        self.max_digits = positive_int('max_digits', max_digits)
+        self.strict = flag('strict', strict)
         kwargs.setdefault('test_mode', split in ('val', 'test'))
+        one_of('too_long', too_long, ('skip', 'keep', None))
         self.too_long = too_long or ('keep' if kwargs['test_mode'] else 'skip')
         super().__init__(
             ann_file='', metainfo=metainfo, data_root=osp.expanduser(data_root), **kwargs
@@ -154,27 +148,28 @@ class SVHN(BaseDataset):
                     'current',
                     WARNING,
                 )
+        if not data_list:
+            raise ValueError(
+                f'split={self.split!r} must leave images, but {" and ".join(folders)} in '
+                f'{self.data_root} hold none for it'
+            )
         return data_list
 
-    def prepare_data(self, idx: int) -> dict | None:
-        """Runs the pipeline; see the class for what becomes of damaged images."""
-        try:
-            return super().prepare_data(idx)
-        except LOADING_ERRORS as error:
-            sample = self.get_data_info(idx)
-            path = sample['img_path']
-            if self.strict:
-                raise OSError(f'{path} is missing or damaged ({error})') from error
-            if not self._damaged[idx]:
-                self._damaged[idx] = True
-                instead = 'a black image' if self.test_mode else 'another image'
-                print_log(
-                    f'{path} is missing or damaged ({error}); {instead} takes its place '
-                    f'({self.num_damaged} so far)',
-                    'current',
-                    WARNING,
-                )
-            return self._black(sample) if self.test_mode else None
+    def damaged(self, idx: int, error: Exception) -> dict | None:
+        """Another image in training (None asks mmengine for one) and a black one in testing."""
+        if self.strict:
+            return super().damaged(idx, error)
+        sample = self.get_data_info(idx)
+        if not self._damaged[idx]:
+            self._damaged[idx] = True
+            instead = 'a black image' if self.test_mode else 'another image'
+            print_log(
+                f'{sample["img_path"]} is missing or damaged ({error}); {instead} takes its place '
+                f'({self.num_damaged} so far)',
+                'current',
+                WARNING,
+            )
+        return self._black(sample) if self.test_mode else None
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Which digits the number has."""
@@ -192,9 +187,9 @@ class SVHN(BaseDataset):
             raise FileNotFoundError(
                 f'data_root must be a folder of SVHN (format 1), but {", ".join(missing)} '
                 f'{"is" if len(missing) == 1 else "are"} missing. '
-                f'`python tools/data/download_svhn.py {self.data_root}` fetches '
+                f'`python tools/dataset_converters/download_svhn.py {self.data_root}` fetches '
                 'SVHN (2.6 GB), and without a download '
-                f'`python tools/data/make_svhn_like.py {self.data_root}` makes a '
+                f'`python tools/dataset_converters/make_svhn_like.py {self.data_root}` makes a '
                 'small set of the same format.'
             )
         if is_main_process():
@@ -235,11 +230,10 @@ class SVHN(BaseDataset):
 
     def _black(self, sample: dict) -> dict:
         """A black image through the pipeline, but for its loading."""
-        width, height = (max(1, int(corner)) for corner in sample['bbox'][2:])
+        width, height = (min(max(1, int(end)), MOST_BLACK) for end in sample['bbox'][2:])
         sample['img'] = np.zeros((height, width, 3), dtype=np.uint8)
         sample['img_shape'] = sample['ori_shape'] = (height, width)
-        steps = [t for t in self.pipeline.transforms if not isinstance(t, LoadImageFromFile)]
-        return Compose(steps)(sample)
+        return self.after_loading(sample)
 
 
 def _some(paths: Sequence[str]) -> str:

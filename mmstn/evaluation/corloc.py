@@ -1,16 +1,19 @@
-"""How many objects were found."""
+"""CorLoc: the share of images whose object was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
+
+from mmstn.checks import number_in
+
+from .base import CheckedMetric
 
 
 @METRICS.register_module()
-class CorLoc(BaseMetric):
+class CorLoc(CheckedMetric):
     """Correct localisation: per cent of the images whose box overlaps the true one enough.
 
     It looks at ``pred_box`` and ``gt_box`` of the predictions, (x1, y1, x2, y2); and gives
@@ -23,7 +26,8 @@ class CorLoc(BaseMetric):
         prefix: What stands before the names, with a slash.
 
     Raises:
-        ValueError: If ``iou_threshold`` is not in [0, 1).
+        TypeError: If an option is of the wrong type.
+        ValueError: If ``iou_threshold`` is not in [0, 1) or another option is unknown.
     """
 
     def __init__(
@@ -33,9 +37,7 @@ class CorLoc(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
-        if not 0 <= iou_threshold < 1:
-            raise ValueError(f'iou_threshold must be a number in [0, 1), got {iou_threshold!r}')
-        self.iou_threshold = iou_threshold
+        self.iou_threshold = number_in('iou_threshold', iou_threshold, '[0, 1)')
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keeps the overlap of each image."""

@@ -1,4 +1,4 @@
-"""Which digit a spatial transformer looks at."""
+"""DigitCoverage: which digit a spatial transformer looks at."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.path import Path
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
+from mmstn.checks import number_in
+
+from .base import CheckedMetric
+
 
 @METRICS.register_module()
-class DigitCoverage(BaseMetric):
+class DigitCoverage(CheckedMetric):
     """For each transformer, in how many images its window covers which digit (appendix A.1).
 
     The images hold one digit in each channel. A window covers a digit if enough of the digit's ink
@@ -31,7 +34,9 @@ class DigitCoverage(BaseMetric):
         prefix: What stands before the names, with a slash.
 
     Raises:
-        ValueError: If ``threshold`` is not in (0, 1].
+        TypeError: If an option is of the wrong type.
+        ValueError: If ``threshold`` is not in (0, 1] or another option is unknown; in use, if the
+            predictions have no windows.
     """
 
     default_prefix = 'coverage'
@@ -43,17 +48,18 @@ class DigitCoverage(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
-        if not 0 < threshold <= 1:
-            raise ValueError(f'threshold must be a number in (0, 1], got {threshold!r}')
-        self.threshold = threshold
+        self.threshold = number_in('threshold', threshold, '(0, 1]')
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Keeps for each image which window covers which digit, (K, C)."""
-        for image, sample in zip(data_batch['inputs'], data_samples, strict=True):
+        images = data_batch['inputs']
+        if isinstance(data_batch.get('data_samples', data_samples)[0], (list, tuple)):
+            images = images[0]  # test-time augmentation: the windows are those of the first form
+        for image, sample in zip(images, data_samples, strict=True):
             if 'windows' not in sample:
-                raise KeyError(
-                    'DigitCoverage needs the windows of the transformer: add custom_hooks='
-                    "[dict(type='WindowsHook')] to the config"
+                raise ValueError(
+                    "a prediction must hold 'windows', which needs "
+                    "custom_hooks = [dict(type='WindowsHook')]"
                 )
             shares = covered_shares(image, sample['windows'])
             self.results.append(shares >= self.threshold)

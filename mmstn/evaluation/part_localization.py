@@ -8,12 +8,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
+
+from mmstn.checks import flag, number_in
+
+from .base import CheckedMetric
 
 
 @METRICS.register_module()
-class PartLocalization(BaseMetric):
+class PartLocalization(CheckedMetric):
     """How often the window of each transformer holds the head, the body and every single part.
 
     The paper (section 4.3) shows in pictures that one of two transformers finds heads, with no part
@@ -44,8 +47,9 @@ class PartLocalization(BaseMetric):
         prefix: See there.
 
     Raises:
-        ValueError: If ``min_fraction`` is not above 0 and at most 1; in use, if a prediction or
-            the data set lacks what is needed.
+        TypeError: If an option is of the wrong type.
+        ValueError: If ``min_fraction`` is not in (0, 1] or another option is unknown; in use, if a
+            prediction or the data set lacks what is needed.
     """
 
     default_prefix = 'parts'
@@ -58,10 +62,8 @@ class PartLocalization(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device, prefix)
-        if not 0 < min_fraction <= 1:
-            raise ValueError(f'min_fraction must be above 0 and at most 1, got {min_fraction!r}')
-        self.min_fraction = min_fraction
-        self.per_part = per_part
+        self.min_fraction = number_in('min_fraction', min_fraction, '(0, 1]')
+        self.per_part = flag('per_part', per_part)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Looks at a batch of predictions."""

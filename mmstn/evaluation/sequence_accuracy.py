@@ -1,19 +1,21 @@
-"""How many numbers are read right as a whole."""
+"""SequenceAccuracy: the share of numbers that are read right as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from mmengine.evaluator import BaseMetric
 from mmpretrain.registry import METRICS
 from torch import Tensor
 
+from mmstn.checks import flag, whole_number
 from mmstn.number_string import NULL
+
+from .base import CheckedMetric
 
 
 @METRICS.register_module()
-class SequenceAccuracy(BaseMetric):
+class SequenceAccuracy(CheckedMetric):
     """The share of numbers of which every place is right, in percent (section 4.2 of the paper).
 
     - ``accuracy``, and ``error``, its complement, which is what the paper reports;
@@ -28,7 +30,11 @@ class SequenceAccuracy(BaseMetric):
         null: The class that means 'no digit here'.
         details: Whether to report by length and by digit.
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several processes are gathered.
-        prefix: In front of the names; ``'sequence'`` by default.
+        prefix: What stands before the names, with a slash; ``'sequence'`` by default.
+
+    Raises:
+        TypeError: If an option is of the wrong type.
+        ValueError: If ``null`` is negative or ``collect_device`` unknown.
     """
 
     default_prefix = 'sequence'
@@ -41,8 +47,8 @@ class SequenceAccuracy(BaseMetric):
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        self.null = null
-        self.details = details
+        self.null = whole_number('null', null)
+        self.details = flag('details', details)
 
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Keeps the labels of a batch.

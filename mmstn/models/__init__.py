@@ -5,6 +5,7 @@ from .backbones import *  # noqa: F403
 from .colocalizer import STNCoLocalizer  # noqa: F401
 from .grid_generators import *  # noqa: F403
 from .heads import *  # noqa: F403
+from .listening import find_transformers, listen  # noqa: F401
 from .loc_nets import *  # noqa: F403
 from .losses import *  # noqa: F403
 from .necks import *  # noqa: F403

@@ -1,14 +1,16 @@
-"""Descriptions of images by what a trained network's layers make of them."""
+"""ActivationEncoder: describes images by what a trained network's layers make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.checks import flag, instance_of, strings
 from mmstn.registry import build_part
 
 
@@ -27,6 +29,7 @@ class ActivationEncoder(BaseModule):
         init_cfg: mmengine's initialisation.
 
     Raises:
+        TypeError: If an argument is of the wrong type.
         ValueError: If ``layers`` is empty or names a module that does not exist.
     """
 
@@ -38,27 +41,24 @@ class ActivationEncoder(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        instance_of('classifier', classifier, dict, 'a config (dict)')
+        layers = strings('layers', layers)
         self.classifier = build_part(MODELS, classifier)
         modules = dict(self.classifier.named_modules())
         unknown = [name for name in layers if name not in modules]
-        if not layers or unknown:
+        if unknown:
             raise ValueError(
                 f'layers must name modules of {type(self.classifier).__name__} '
                 f'({", ".join(name for name in modules if name)}), got {list(layers)}'
             )
-        self.layers = tuple(layers)
-        self.normalize = normalize
+        self.layers = layers
+        self.normalize = flag('normalize', normalize)
         self._activations: dict[str, Tensor] = {}
         for name in self.layers:
-            modules[name].register_forward_hook(self._keep(name))
+            # Holding the dict itself, so that a deep copy of the encoder fills the copy's.
+            modules[name].register_forward_hook(partial(_keep, self._activations, name))
         self.classifier.requires_grad_(False)
         self.classifier.eval()
-
-    def _keep(self, name: str):
-        def keep(module: nn.Module, args: tuple, output: Tensor) -> None:
-            self._activations[name] = output
-
-        return keep
 
     def train(self, mode: bool = True) -> ActivationEncoder:
         """Stays in evaluation mode."""
@@ -73,3 +73,9 @@ class ActivationEncoder(BaseModule):
         if self.normalize:
             parts = [nn.functional.normalize(part, dim=1) for part in parts]
         return torch.cat(parts, dim=1)
+
+
+def _keep(
+    activations: dict[str, Tensor], name: str, layer: nn.Module, args: tuple, output: Tensor
+) -> None:
+    activations[name] = output

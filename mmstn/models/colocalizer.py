@@ -1,4 +1,4 @@
-"""Finds the object that all images have in common, without a label and without a box."""
+"""STNCoLocalizer: finds the object that all images have in common, without a label or a box."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmstn.checks import instance_of, number_in
 from mmstn.ops import affine_grid_sample
 from mmstn.ops.coordinates import to_pixels
 from mmstn.registry import build_part
@@ -36,7 +37,8 @@ class STNCoLocalizer(BaseModel):
         init_cfg: mmengine's initialisation.
 
     Raises:
-        TypeError: If the transformer has other windows than boxes.
+        TypeError: If an argument is of the wrong type or the transformer has other windows than
+            boxes.
         ValueError: If there are parallel transformers or ``random_scale`` is not in (0, 1].
     """
 
@@ -66,9 +68,10 @@ class STNCoLocalizer(BaseModel):
                 f'transformer must have num_transformers=None, '
                 f'got {self.transformer.num_transformers}'
             )
-        if not 0 < random_scale <= 1:
-            raise ValueError(f'random_scale must be a number in (0, 1], got {random_scale!r}')
+        number_in('random_scale', random_scale, '(0, 1]')
         self.random_generator = AttentionGridGenerator(scale=random_scale)
+        for name, cfg in dict(encoder=encoder, loss=loss).items():
+            instance_of(name, cfg, dict, 'a config (dict)')
         self.encoder = build_part(MODELS, encoder)
         self.loss_function = build_part(MODELS, loss)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+import re
 from collections.abc import Sequence
 from numbers import Real
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.checks import positive_int
 from mmstn.ops import (
     SamplingKernel,
     affine_grid_sample,
@@ -18,20 +23,26 @@ from mmstn.ops import (
     regular_grid,
 )
 from mmstn.ops.checks import check_map, check_mode, check_size
-from mmstn.registry import build_part
+from mmstn.registry import build_part, find_type
 
 from .grid_generators import BaseGridGenerator, MatrixGridGenerator
+from .loc_nets import BaseLocNet
 
 
 @MODELS.register_module()
 class SpatialTransformer(BaseModule):
     """A spatial transformer, section 3 of the paper: V = sample(U, T_theta(G)), theta = f_loc(U).
 
-    It owns what its parts must agree on: the sizes, ``align_corners``, and where theta starts.
+    It owns what its parts must agree on: the sizes, ``align_corners``, and where theta starts. Its
+    child :attr:`theta` passes theta on as it is: a forward hook there hears it, whatever the
+    localisation net is (see :func:`~mmstn.models.listen`).
 
     Args:
-        loc_net: Config of a localisation net, whose ``num_params``, ``num_transformers`` and
-            ``start`` are filled in, or a module that gives theta of the right shape.
+        loc_net: Config of a localisation net, or a module. One of mmstn (a
+            :class:`~mmstn.models.BaseLocNet`) gives how far theta lies from its start. Any other
+            module, (N, C, [D,] H, W) -> (N, P) or (N, K, P), gives theta itself, unless ``init``
+            says where it starts. In a config ``num_params`` and ``num_transformers`` are filled in
+            where the net takes them.
         grid_generator: Config of a grid generator, or a module.
         out_size: The size of V: (H', W') or (D', H', W'); a number scales the size of U; None
             keeps it.
@@ -43,9 +54,12 @@ class SpatialTransformer(BaseModule):
             :func:`mmstn.ops.affine_grid_sample`; for a ``MatrixGridGenerator`` of two dimensions
             and ``mode='bilinear'``.
         init: Where theta starts: ``'identity'``, ``'tile'`` (K windows that tile the map), or
-            numbers, (P,) for all transformers alike or (K, P). Only for a ``loc_net`` given as a
-            config.
+            numbers, (P,) for all transformers alike or (K, P). None is the identity for a net of
+            mmstn, and no start at all for a module that gives theta itself.
         init_cfg: mmengine's initialisation of the other layers.
+
+    Attributes:
+        start: Where theta starts, (P,) or (K, P), a buffer; None if ``loc_net`` gives theta itself.
 
     Raises:
         TypeError: If a part is neither a config nor a module.
@@ -70,15 +84,13 @@ class SpatialTransformer(BaseModule):
         padding_mode: str = 'zeros',
         align_corners: bool = False,
         antialias: bool = False,
-        init: str | Sequence = 'identity',
+        init: str | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_mode(mode, padding_mode)
-        if num_transformers is not None and (
-            not isinstance(num_transformers, int) or num_transformers < 1
-        ):
-            raise ValueError(f'num_transformers must be None or >= 1, got {num_transformers!r}')
+        if num_transformers is not None:
+            positive_int('num_transformers', num_transformers)
         self.num_transformers = num_transformers
         self.mode = mode
         self.padding_mode = padding_mode
@@ -100,19 +112,31 @@ class SpatialTransformer(BaseModule):
                 f'got {type(self.grid_generator).__name__} and {mode!r}'
             )
         self.out_size = self._check_out_size(out_size)
-        sizes = dict(num_params=self.grid_generator.num_params, num_transformers=num_transformers)
+        self.loc_net = self._build_loc_net(loc_net)
+        if init is None and isinstance(self.loc_net, BaseLocNet):
+            init = 'identity'
+        self.register_buffer('start', None if init is None else self._start(init))
+        self.theta = nn.Identity()
+
+    def _build_loc_net(self, loc_net: dict | nn.Module) -> nn.Module:
+        """The localisation net, for P and K of this transformer."""
+        sizes = dict(
+            num_params=self.grid_generator.num_params, num_transformers=self.num_transformers
+        )
         is_config = isinstance(loc_net, dict)
         for name, needed in sizes.items():  # which a module of the user's own may not tell
             found = loc_net.get(name, needed) if is_config else getattr(loc_net, name, needed)
             if found != needed:
                 raise ValueError(f'loc_net.{name} must be {needed}, got {found!r}')
         if is_config:
-            loc_net = dict(loc_net, start=self._start(init), **sizes)
-        elif init != 'identity':
-            raise ValueError(
-                'init needs a loc_net given as a config, got a module: start it yourself'
-            )
-        self.loc_net = _build('loc_net', loc_net)
+            kind = loc_net.get('type')
+            kind = find_type(MODELS, kind) if isinstance(kind, str) else kind
+            if inspect.isclass(kind):  # an unknown one is for the registry to complain about
+                taken = (
+                    sizes if issubclass(kind, BaseLocNet) else inspect.signature(kind).parameters
+                )
+                loc_net = {**loc_net, **{k: v for k, v in sizes.items() if k in taken}}
+        return _build('loc_net', loc_net)
 
     def _check_out_size(self, out_size: Sequence[int] | float | None) -> tuple | float | None:
         """``out_size`` as a tuple, a factor or None."""
@@ -131,21 +155,27 @@ class SpatialTransformer(BaseModule):
         return out_size
 
     def _start(self, init: str | Sequence) -> Tensor:
-        """theta at the start, (K, P)."""
-        num_transformers = self.num_transformers or 1
-        shape = (num_transformers, self.grid_generator.num_params)
+        """theta at the start, (P,) or (K, P)."""
+        shape = (self.num_transformers or 1, self.grid_generator.num_params)
         if isinstance(init, str):
             if init == 'identity':
-                return self.grid_generator.identity_theta().expand(shape)
-            if init == 'tile':
-                return self.grid_generator.tiled_theta(num_transformers)
-            raise ValueError(f"init must be 'identity', 'tile' or numbers, got {init!r}")
-        start = torch.as_tensor(init, dtype=torch.float32)
+                start = self.grid_generator.identity_theta()
+            elif init == 'tile':
+                start = self.grid_generator.tiled_theta(shape[0])
+            else:
+                raise ValueError(f"init must be 'identity', 'tile' or numbers, got {init!r}")
+        else:
+            start = torch.as_tensor(init, dtype=torch.float32)
         if tuple(start.shape) not in (shape, shape[1:]):
             raise ValueError(
                 f'init must be ({shape[1]},) or {shape} numbers, got shape {tuple(start.shape)}'
             )
-        return start.expand(shape)
+        return start.expand(shape).reshape(self._theta_shape()).clone()
+
+    def _theta_shape(self, *batch: int) -> tuple[int, ...]:
+        """The shape of theta, (*batch, P) or (*batch, K, P)."""
+        transformers = () if self.num_transformers is None else (self.num_transformers,)
+        return (*batch, *transformers, self.grid_generator.num_params)
 
     def forward(self, x: Tensor, return_theta: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Samples what the localisation net points at.
@@ -165,16 +195,18 @@ class SpatialTransformer(BaseModule):
         """
         self._check_input(x)
         theta = self.loc_net(x)
-        samples = self.sample(x, theta)
+        self._check_theta(theta, x)
+        theta = self.theta(theta if self.start is None else self.start + theta)
+        samples = self._sample(x, theta)
         return (samples, theta) if return_theta else samples
 
     def sample(self, x: Tensor, theta: Tensor) -> Tensor:
         """Samples ``x`` where ``theta`` says, see :meth:`forward` for the shapes."""
         self._check_input(x)
-        transformers = () if self.num_transformers is None else (self.num_transformers,)
-        shape = (x.shape[0], *transformers, self.grid_generator.num_params)
-        if tuple(theta.shape) != shape:
-            raise ValueError(f'theta from loc_net must be {shape}, got shape {tuple(theta.shape)}')
+        self._check_theta(theta, x)
+        return self._sample(x, theta)
+
+    def _sample(self, x: Tensor, theta: Tensor) -> Tensor:
         out_size = self.get_out_size(x)
         options = dict(
             mode=self.mode, padding_mode=self.padding_mode, align_corners=self.align_corners
@@ -263,6 +295,49 @@ class SpatialTransformer(BaseModule):
             raise ValueError(
                 f'input must have {ndim} spatial dimensions for '
                 f'{type(self.grid_generator).__name__}, got shape {tuple(x.shape)}'
+            )
+
+    def _check_theta(self, theta: Tensor, x: Tensor) -> None:
+        if not isinstance(theta, Tensor):
+            raise TypeError(f'theta from loc_net must be a tensor, got {type(theta).__name__}')
+        shape = self._theta_shape(x.shape[0])
+        if tuple(theta.shape) != shape:
+            raise ValueError(f'theta from loc_net must be {shape}, got shape {tuple(theta.shape)}')
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """Does not let a checkpoint without :attr:`start` add up to another theta."""
+        own = f'{prefix}loc_net.'
+        if (self.start is None) == (f'{prefix}start' in state_dict):
+            if isinstance(self.loc_net, BaseLocNet):
+                self._take_start_off_the_bias(state_dict, own)
+            elif (names := self.loc_net.state_dict()) and all(
+                f'{own}{n}' in state_dict for n in names
+            ):
+                gave, no = ('offsets', '') if self.start is None else ('theta itself', 'no ')
+                raise RuntimeError(
+                    f'In this checkpoint {own[:-1]} gave {gave}, since it has {no}{prefix}start; '
+                    f'load it into a model built {"without" if no else "with"} init.'
+                )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _take_start_off_the_bias(self, state_dict: dict, own: str) -> None:
+        """Converts a checkpoint of the time when the last layer's bias began at theta's start."""
+        regression = re.compile(re.escape(own) + r'(?:loc_nets\.(\d+)\.)?regression\.bias')
+        for key in list(state_dict):
+            found = regression.fullmatch(key)
+            if found is None:
+                continue
+            start = self.start if found[1] is None else self.start[int(found[1])]
+            start = start.flatten().to(state_dict[key])
+            if start.shape != state_dict[key].shape:
+                continue  # loading complains of it
+            state_dict[key] = state_dict[key] - start
+            state_dict[own.removesuffix('loc_net.') + 'start'] = self.start
+            print_log(
+                f'{key} comes from a checkpoint in which it held the start of theta too. The start '
+                f'of this model, {start.tolist()}, was taken off it, so that theta stays the same.',
+                'current',
+                logging.WARNING,
             )
 
     def extra_repr(self) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from mmstn.checks import number_in
+
 
 def save_animation(
     pictures: Sequence[str | Path], out_file: str | Path, seconds: float = 0.5
@@ -20,8 +22,9 @@ def save_animation(
         seconds: How long to show each; the last one four times as long.
 
     Raises:
-        ValueError: If there are no pictures.
+        ValueError: If there are no pictures, or ``seconds`` is not above 0.
     """
+    number_in('seconds', seconds, '(0, inf)')
     if not pictures:
         raise ValueError('pictures must name at least one file, got none')
     images = [Image.open(picture).convert('RGB') for picture in pictures]

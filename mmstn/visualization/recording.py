@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from mmstn.models import SpatialTransformer
+from mmstn.models import SpatialTransformer, listen
 
 
 @dataclass
@@ -58,27 +58,10 @@ def record_transformers(model: nn.Module) -> Iterator[list[TransformerRecord]]:
         >>> records[0].theta
     """
     records: list[TransformerRecord] = []
-    thetas: dict[str, Tensor] = {}
-    handles = []
 
-    def watch(name: str, transformer: SpatialTransformer) -> None:
-        def keep_theta(loc_net: nn.Module, args: tuple, theta: Tensor) -> None:
-            thetas[name] = theta
+    def keep(name: str, transformer: SpatialTransformer, *tensors: Tensor) -> None:
+        copies = (x.detach().clone() for x in tensors)
+        records.append(TransformerRecord(name, transformer, *copies))
 
-        def keep_call(_: nn.Module, args: tuple, kwargs: dict, output: Tensor | tuple) -> None:
-            maps = args[0] if args else kwargs['x']
-            samples = output[0] if isinstance(output, tuple) else output
-            tensors = (x.detach().clone() for x in (maps, thetas.pop(name), samples))
-            records.append(TransformerRecord(name, transformer, *tensors))
-
-        handles.append(transformer.loc_net.register_forward_hook(keep_theta))
-        handles.append(transformer.register_forward_hook(keep_call, with_kwargs=True))
-
-    for name, module in model.named_modules():
-        if isinstance(module, SpatialTransformer):
-            watch(name, module)
-    try:
+    with listen(model, keep):
         yield records
-    finally:
-        for handle in handles:
-            handle.remove()

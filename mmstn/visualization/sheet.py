@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmstn.checks import number_in, positive_int
+
 from .images import ImageStyle, fit, map_to_image
 from .recording import TransformerRecord
 from .windows import draw_windows, outlines_in_pixels, window_outlines
@@ -62,10 +64,13 @@ def draw_sheet(
         The sheet, (height, width, 3), uint8, RGB.
 
     Raises:
-        ValueError: If there is nothing to draw.
+        TypeError: If ``tile_size`` or ``margin`` is no number.
+        ValueError: If there is nothing to draw, or a number is out of range.
     """
     if not samples or not all(sample.records for sample in samples):
         raise ValueError('samples must be at least one, each with a record of a transformer')
+    positive_int('tile_size', tile_size)
+    number_in('margin', margin, '[0, inf)')
     style = style or ImageStyle()
     columns = [_draw_column(sample, style, tile_size, margin) for sample in samples]
     labels = _labels(samples[0])

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmstn.checks import positive_int, whole_number
 from mmstn.models.grid_generators import BaseGridGenerator
 from mmstn.ops.coordinates import to_pixels
 
@@ -25,7 +26,7 @@ COLORS = (
     (170, 220, 220),
 )
 _FINER = 4  # lines are drawn on a canvas so many times finer, then averaged down
-_BITS = 4  # behind the point of OpenCV's fixed-point coordinates
+_BITS = 4  # after the point of OpenCV's fixed-point coordinates
 _FAR = 1e5  # pixels; a projective outline may come from infinity, OpenCV's integers do not go there
 
 
@@ -38,15 +39,17 @@ def window_outlines(
     Args:
         grid_generator: What makes a grid of ``theta``.
         theta: (*, P).
-        points_per_side: How finely the border is followed; a spline bends it.
+        points_per_side: How finely the border is followed, at least 2; a spline bends it.
 
     Returns:
         Closed outlines, (*, M, 2) with M = 4 (points_per_side - 1): normalised points (x, y) of the
         input, clockwise on the output from its upper left corner, which is the first point.
 
     Raises:
-        ValueError: If the family is not one of maps with two dimensions.
+        ValueError: If the family is not one of maps with two dimensions, or ``points_per_side`` is
+            too small.
     """
+    whole_number('points_per_side', points_per_side, 2)
     if grid_generator.ndim != 2:
         raise ValueError(f'grid_generator must have 2 dimensions, got {grid_generator.ndim}')
     # With aligned corners the border of a regular grid is exactly that of [-1, 1] x [-1, 1].
@@ -97,6 +100,8 @@ def draw_windows(
         raise ValueError(f'image must be (H, W, 3) in uint8, got {image.shape} in {image.dtype}')
     if outlines.ndim != 3 or outlines.shape[2] != 2:
         raise ValueError(f'outlines must be (K, M, 2), got {outlines.shape}')
+    positive_int('thickness', thickness)
+    whole_number('first_color', first_color)
     image = image.copy()
     shown = [
         (outline, COLORS[(first_color + index) % len(COLORS)])

@@ -101,6 +101,13 @@ def test_pictures_are_given_and_written(digit, tmp_path):
     assert (written == COLORS[0]).all(-1).sum() > 4 * 56
 
 
+def test_a_picture_does_not_replace_its_image(digit, tmp_path):
+    inferencer = STInferencer(make_config(), False, device='cpu')
+    with pytest.raises(ValueError, match='show_dir must be another folder than that of .*seven'):
+        inferencer(digit[0], show_dir=str(tmp_path))
+    np.testing.assert_array_equal(cv2.imread(digit[0], 0), digit[1])
+
+
 def test_samples_carry_the_records(digit):
     inferencer = STInferencer(make_config(), False, device='cpu')
     (sample,) = inferencer(digit[0], return_datasamples=True)
@@ -116,3 +123,60 @@ def test_colour_images_stay_in_colour(tmp_path):
     (result,) = inferencer(str(tmp_path / 'red.png'), draw=True, tile_size=112)
     red = (result['picture'] == (200, 0, 0)).all(-1).sum()
     assert red > 1.5 * 100**2  # input and output
+
+
+def test_several_labels_or_none(digit, tmp_path):
+    """A model with a label for each thing in the picture, of which there may be none."""
+    for threshold, number in [(0.0, 10), (1.0, 0)]:
+        config = make_config()
+        head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=8, thr=threshold)
+        config.model.head = head
+        inferencer = STInferencer(config, False, device='cpu')
+        out_dir = str(tmp_path / 'drawn')
+        (sample,) = inferencer(digit[0], show_dir=out_dir, return_datasamples=True)
+        names = inferencer.classes
+        expected = [f'{n} ({p:.2f})' for n, p in zip(names, sample.pred_score, strict=True)]
+        assert inferencer.title(sample) == ', '.join(expected[:number])
+        assert (tmp_path / 'drawn' / 'seven.png').is_file()
+
+
+@pytest.mark.parametrize('mean', [[100.0], None])
+def test_a_grey_model_takes_any_image(digit, tmp_path, mean):
+    config = make_config()
+    if mean is None:
+        config.model.data_preprocessor = dict()
+    inferencer = STInferencer(config, False, device='cpu')
+    path, grey = digit
+    cv2.imwrite(str(tmp_path / 'colour.png'), np.stack([grey] * 3, axis=-1))
+    images = {
+        'file': path,
+        'file in colour': str(tmp_path / 'colour.png'),
+        '(H, W)': grey,
+        '(H, W, 1)': grey[..., None],
+        '(H, W, 3)': np.stack([grey] * 3, axis=-1),
+        '(H, W, 4)': np.stack([grey] * 4, axis=-1),
+    }
+    results = inferencer(list(images.values()), batch_size=4)
+    for name, result in zip(images, results, strict=True):
+        np.testing.assert_allclose(
+            result['pred_scores'], results[0]['pred_scores'], rtol=1e-5, err_msg=name
+        )
+
+
+@pytest.mark.parametrize('mean', [[100.0] * 3, [100.0], None])
+def test_a_colour_model_takes_any_image(digit, mean):
+    config = make_config(in_channels=3)
+    config.model.data_preprocessor = dict() if mean is None else dict(mean=mean, std=mean)
+    inferencer = STInferencer(config, False, device='cpu')
+    path, grey = digit
+    colour = np.stack([grey] * 3, axis=-1)
+    results = inferencer([path, grey, grey[..., None], colour, np.stack([grey] * 4, axis=-1)])
+    for result in results:
+        np.testing.assert_allclose(result['pred_scores'], results[0]['pred_scores'], rtol=1e-5)
+
+
+@pytest.mark.parametrize('shape', [(28,), (28, 28, 2), (1, 1, 28, 28)])
+def test_what_is_no_image_is_refused(shape):
+    inferencer = STInferencer(make_config(), False, device='cpu')
+    with pytest.raises(ValueError, match=r'inputs must be images, \(H, W\) or .*got shape'):
+        inferencer(np.zeros(shape, np.uint8))

@@ -1,6 +1,5 @@
 """CUB-200-2011 with parts, in a folder of four images written by hand."""
 
-import cv2
 import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS, TRANSFORMS
@@ -8,35 +7,12 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from mmstn.datasets import CUBParts
 from mmstn.datasets.cub import HEAD_PARTS, PARTS
 
-LEFT_EYE, RIGHT_EYE, BEAK = (PARTS.index(name) for name in ('left eye', 'right eye', 'beak'))
+from .cub_files import BEAK, LEFT_EYE, RIGHT_EYE, make_cub
 
 
 @pytest.fixture
 def root(tmp_path):
-    """Two species, two images each, 120 x 80 pixels; the second image of each is for testing."""
-    names = [f'00{s}.Bird_{s}/Bird_{s}_{i}.png' for s in (1, 2) for i in (1, 2)]
-    for index, name in enumerate(names):
-        (tmp_path / 'images' / name).parent.mkdir(parents=True, exist_ok=True)
-        image = np.full((80, 120, 3), 50 * index, np.uint8)
-        image[10:20, 30:40] = (0, 0, 255)  # around the beak, which is at (35, 15)
-        cv2.imwrite(str(tmp_path / 'images' / name), image)
-    files = {
-        'images.txt': [f'{i} {name}' for i, name in enumerate(names, 1)],
-        'classes.txt': ['1 001.Bird_1', '2 002.Bird_2'],
-        'image_class_labels.txt': ['1 1', '2 1', '3 2', '4 2'],
-        'train_test_split.txt': ['1 1', '2 0', '3 1', '4 0'],
-        'bounding_boxes.txt': [f'{i} 20.0 10.0 50.0 40.0' for i in (1, 2, 3, 4)],
-        'parts/parts.txt': [f'{i} {name}' for i, name in enumerate(PARTS, 1)],
-        'parts/part_locs.txt': [
-            f'{i} {p + 1} ' + ('0.0 0.0 0' if p == LEFT_EYE else f'{33.0 + p * 2} 15.0 1')
-            for i in (1, 2, 3, 4)
-            for p in range(15)
-        ],
-    }
-    (tmp_path / 'parts').mkdir()
-    for name, lines in files.items():
-        (tmp_path / name).write_text('\n'.join(lines) + '\n')
-    return tmp_path
+    return make_cub(tmp_path)
 
 
 def test_boxes_parts_and_labels(root):

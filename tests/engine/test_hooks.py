@@ -34,6 +34,16 @@ class GreySteps(Dataset):
         return dict(inputs=torch.full((1, 28, 28), value, dtype=torch.uint8), data_samples=sample)
 
 
+@DATASETS.register_module(force=True)
+class GreyStepsInTwoForms(GreySteps):
+    """The same for test-time augmentation: as they are, and a little brighter."""
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        forms = [item['inputs'], item['inputs'] + 5]
+        return dict(inputs=forms, data_samples=[item['data_samples'], item['data_samples'].clone()])
+
+
 # Half as large, centred at (0.25, -0.25): from x = -0.25 to 0.75 and y = -0.75 to 0.25.
 ST = dict(
     type='STNBackbone',
@@ -46,26 +56,29 @@ ST = dict(
 )
 
 
-def make_runner(work_dir, hook, backbone=ST, max_epochs=1, lr=0.0, **kwargs):
+def make_runner(
+    work_dir, hook, backbone=ST, max_epochs=1, lr=0.0, batch_size=3, tta=False, **kwargs
+):
     loader = dict(
-        batch_size=3,
+        batch_size=batch_size,
         num_workers=0,
-        dataset=dict(type='GreySteps', length=10),
+        dataset=dict(type='GreyStepsInTwoForms' if tta else 'GreySteps', length=10),
         sampler=dict(type='DefaultSampler', shuffle=False),
         collate_fn=dict(type='default_collate'),
     )
-    return Runner(
-        model=dict(
-            type='ImageClassifier',
-            data_preprocessor=dict(type='ClsDataPreprocessor', mean=[100.0], std=[50.0]),
-            backbone=backbone,
-            head=dict(
-                type='LinearClsHead',
-                num_classes=2,
-                in_channels=8,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
+    model = dict(
+        type='ImageClassifier',
+        data_preprocessor=dict(type='ClsDataPreprocessor', mean=[100.0], std=[50.0]),
+        backbone=backbone,
+        head=dict(
+            type='LinearClsHead',
+            num_classes=2,
+            in_channels=8,
+            loss=dict(type='CrossEntropyLoss'),
         ),
+    )
+    return Runner(
+        model=dict(type='AverageClsScoreTTA', module=model) if tta else model,
         work_dir=str(work_dir),
         train_dataloader=loader,
         val_dataloader=loader,
@@ -119,6 +132,45 @@ def test_the_picture_shows_the_window_on_the_image_and_the_output(tmp_path):
         # The output lies inside the image, so it is flat too.
         output = image[top + 112 + 28 :, left : left + 112]
         assert output.sum() > 100 * 100
+
+
+@pytest.mark.parametrize('batch_size', [1, 3, 4, 10])
+@pytest.mark.parametrize('tta', [False, True])
+def test_the_images_that_were_meant_whatever_the_batch(tmp_path, batch_size, tta):
+    hook = dict(type='STVisualizationHook', num_samples=3)
+    runner = make_runner(tmp_path / 'run', hook, batch_size=batch_size, tta=tta)
+    runner.test()
+    picture = read(runner, 'test_transformers_0.png')
+    # Samples 1, 5 and 8 of 10, the middles of three parts, as they are.
+    left = [np.flatnonzero((picture == v).all(-1).sum(0) > 50).min() for v in (30, 110, 170)]
+    assert left == sorted(left)
+    for value in range(10, 210, 20):
+        shown = (picture == value).all(-1).sum() > 100 * 100
+        assert shown == (value in (30, 110, 170)), value
+        assert (picture == value + 5).all(-1).sum() < 100
+
+
+@pytest.mark.parametrize('wrapper', ['ema', 'compiled forward', 'compiled'])
+def test_models_in_wrappers(tmp_path, wrapper):
+    hook = dict(type='STVisualizationHook', num_samples=2)
+    runner = make_runner(tmp_path / 'run', hook)
+    if wrapper == 'ema':
+        runner.register_hook(HOOKS.build(dict(type='EMAHook')))
+        runner.train()
+        assert pictures(runner) == ['val_transformers_1.png']
+        return
+    x = torch.rand(2, 1, 28, 28)
+    if wrapper == 'compiled':
+        runner.model.backbone = torch.compile(runner.model.backbone, backend='eager')
+    else:
+        runner.model.forward = torch.compile(runner.model.forward, backend='eager')
+    with torch.no_grad():
+        runner.model.eval()
+        runner.model(x, mode='tensor')  # compiled before the hook listens
+    runner.test()
+    picture = read(runner, 'test_transformers_0.png')
+    assert all((picture == v).all(-1).sum() > 100 * 100 for v in (50, 150))
+    assert (picture == ORANGE).all(-1).sum() > 4 * 56
 
 
 def test_always_the_same_samples_after_every_validation_and_test(tmp_path):
@@ -191,5 +243,5 @@ def test_built_from_the_registry():
 @pytest.mark.parametrize('option', [dict(num_samples=0), dict(interval=0), dict(interval=1.5)])
 def test_bad_options(option):
     (name,) = option
-    with pytest.raises(ValueError, match=f'{name} must be a whole number >= 1'):
+    with pytest.raises((TypeError, ValueError), match=f'{name} must be a whole number >= 1'):
         STVisualizationHook(**option)

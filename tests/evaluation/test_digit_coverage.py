@@ -54,7 +54,7 @@ def test_percentages(image):
 def test_says_what_is_wrong(image):
     with pytest.raises(ValueError, match='threshold.*got 0'):
         DigitCoverage(threshold=0)
-    with pytest.raises(KeyError, match='WindowsHook'):
+    with pytest.raises(ValueError, match='WindowsHook'):
         DigitCoverage().process(dict(inputs=[image]), [{}])
 
 
@@ -63,6 +63,9 @@ class Dots(Dataset):
 
     metainfo = dict(classes=None)
 
+    def __init__(self, two_forms=False):
+        self.two_forms = two_forms
+
     def __len__(self):
         return 3
 
@@ -70,10 +73,12 @@ class Dots(Dataset):
         image = torch.zeros(2, 8, 8)
         image[0, 4, 1] = image[1, 4, 6] = 255
         sample = DataSample(metainfo=dict(img_shape=(8, 8))).set_gt_label(index)
+        if self.two_forms:  # for test-time augmentation: as it is, then its mirror image
+            return dict(inputs=[image, image.flip(2)], data_samples=[sample, sample.clone()])
         return dict(inputs=image, data_samples=sample)
 
 
-def make_runner(tmp_path, parallel):
+def make_runner(tmp_path, parallel, tta=False):
     loc_net = dict(type='FCLocNet', in_channels=2, in_size=8, fc_channels=(4,))
     if parallel:
         loc_net = dict(type='ParallelLocNet', loc_net=loc_net)
@@ -81,20 +86,21 @@ def make_runner(tmp_path, parallel):
         loc_net=loc_net, grid_generator=dict(type='AffineGridGenerator'),
         num_transformers=2, init='tile',
     )  # fmt: skip
-    return Runner(
-        model=dict(
-            type='ImageClassifier',
-            data_preprocessor=dict(mean=[0], std=[255]),
-            backbone=dict(
-                type='STNBackbone',
-                insert=dict(layers=transformer),
-                backbone=dict(type='MNISTFC', in_size=8, in_channels=4, channels=(4,)),
-            ),
-            head=dict(type='LinearClsHead', num_classes=3, in_channels=4),
+    model = dict(
+        type='ImageClassifier',
+        data_preprocessor=dict(mean=[0], std=[255]),
+        backbone=dict(
+            type='STNBackbone',
+            insert=dict(layers=transformer),
+            backbone=dict(type='MNISTFC', in_size=8, in_channels=4, channels=(4,)),
         ),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=4),
+    )
+    return Runner(
+        model=dict(type='AverageClsScoreTTA', module=model) if tta else model,
         work_dir=str(tmp_path),
         test_dataloader=dict(
-            dataset=Dots(), batch_size=2,
+            dataset=Dots(tta), batch_size=2,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='default_collate'),
         ),
@@ -102,18 +108,19 @@ def make_runner(tmp_path, parallel):
         test_evaluator=[dict(type='DigitCoverage'), dict(type='Accuracy')],
         custom_hooks=[dict(type='WindowsHook', transformer='backbone.inserted.0.layers')],
         default_scope='mmpretrain',
-        experiment_name=f'test_{id(tmp_path)}',
+        experiment_name=f'test_{tmp_path.name}',
     )  # fmt: skip
 
 
 @pytest.mark.parametrize('parallel', [False, True])
-def test_through_a_runner(tmp_path, parallel):
-    runner = make_runner(tmp_path, parallel)
+@pytest.mark.parametrize('tta', [False, True])
+def test_through_a_runner(tmp_path, parallel, tta):
+    runner = make_runner(tmp_path, parallel, tta)
     runner.model.init_weights()
     metrics = runner.test()  # the windows are still the halves of the image
     assert metrics['coverage/st1_digit1'] == metrics['coverage/st2_digit2'] == 100
     assert metrics['coverage/st1_digit2'] == metrics['coverage/st2_digit1'] == 0
     assert metrics['coverage/divided'] == 100
     # Nothing listens any more.
-    transformer = runner.model.backbone.inserted[0]['layers']
-    assert not transformer.loc_net._forward_hooks and not runner.model._forward_hooks
+    listened = (m for name, m in runner.model.named_modules() if not name.endswith('layers'))
+    assert not any(module._forward_hooks for module in listened)

@@ -77,7 +77,7 @@ def test_images_without_a_visible_head_do_not_count():
 
 
 def test_bad_use():
-    with pytest.raises(ValueError, match='min_fraction must be above 0 and at most 1, got 0'):
+    with pytest.raises(ValueError, match='min_fraction must be a number in \\(0, 1\\], got 0'):
         PartLocalization(min_fraction=0)
     for name, remedy in dict(gt_keypoints='algorithm_keys', windows='WindowsHook').items():
         broken = {key: value for key, value in SAMPLES[0].items() if key != name}

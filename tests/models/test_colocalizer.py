@@ -1,5 +1,7 @@
 """Co-localisation: encoder, boxes, and digits that are found without a label."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -66,6 +68,14 @@ def test_encoder_is_frozen_and_lets_gradients_through():
     assert x.grad.any()
     with pytest.raises(ValueError, match="head.fc.*got \\['neck'\\]"):
         MODELS.build(dict(encoder(), layers=['neck']))
+
+
+def test_a_copy_of_an_encoder_works_alone():
+    """EMA makes one."""
+    module = MODELS.build(encoder())
+    x = torch.rand(2, 1, 12, 12)
+    expected = module(x)
+    torch.testing.assert_close(copy.deepcopy(module)(x), expected)
 
 
 @pytest.mark.parametrize('align_corners', [False, True])

@@ -29,7 +29,7 @@ def model(request):
 
 
 def theta_of(model):
-    return model.backbone.transformer.loc_net(torch.rand(2, 3, 192, 192))
+    return model.backbone.transformer(torch.rand(2, 3, 192, 192), return_theta=True)[1]
 
 
 def test_ema_and_sync_bn_start_from_the_tiles(model):

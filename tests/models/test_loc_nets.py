@@ -5,7 +5,8 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmstn.models import BackboneLocNet, BaseLocNet, ConvLocNet, FCLocNet
+from mmstn.models import BackboneLocNet, BaseLocNet, ConvLocNet, FCLocNet, SpatialTransformer
+from mmstn.models.loc_nets.base import OffsetRegression
 
 SMALL_BACKBONE = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
 SMALL_BACKBONE |= dict(num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
@@ -13,6 +14,7 @@ NETS = {
     'FCLocNet': dict(in_channels=3, in_size=(20, 24)),
     'ConvLocNet': dict(in_channels=3, in_size=(40, 44)),
     'BackboneLocNet': dict(backbone=SMALL_BACKBONE, in_size=(32, 40)),
+    'ParallelLocNet': dict(loc_net=dict(type='FCLocNet', in_channels=3, in_size=(20, 24))),
 }
 every_net = pytest.mark.parametrize('name', NETS)
 
@@ -21,8 +23,16 @@ def build(name, **options):
     return MODELS.build(dict(type=name, **NETS[name], **options))
 
 
+def in_transformer(name, init):
+    """The net in a transformer of three numbers, s, t_x and t_y, for each k of ``init``."""
+    generator = dict(type='AttentionGridGenerator')
+    loc_net = dict(type=name, **NETS[name])
+    return SpatialTransformer(loc_net, generator, num_transformers=len(init), init=init)
+
+
 def image_for(name, batch=2):
-    return torch.rand(batch, 3, *NETS[name]['in_size'])
+    options = NETS[name].get('loc_net', NETS[name])
+    return torch.rand(batch, 3, *options['in_size'])
 
 
 def test_every_registered_net_is_tested():
@@ -36,12 +46,15 @@ def test_every_registered_net_is_tested():
 
 @every_net
 def test_theta_begins_at_the_start_to_the_last_bit(name):
-    net = build(name, num_params=3, start=[0.1, 0.2, 0.3])
-    theta = net(image_for(name))
-    assert torch.equal(theta, torch.tensor([0.1, 0.2, 0.3]).expand(2, 3))
-    many = build(name, num_params=3, num_transformers=2, start=[[1, 2, 3], [4, 5, 6]])
-    assert many(image_for(name)).tolist() == [[[1, 2, 3], [4, 5, 6]]] * 2
-    assert build(name, num_params=3)(image_for(name)).eq(0).all()
+    start = [[0.1, 0.2, 0.3], [4, 5, 6]]
+    theta = in_transformer(name, start)(image_for(name), return_theta=True)[1]
+    assert torch.equal(theta, torch.tensor(start).expand(2, 2, 3))
+    assert build(name, num_params=3, num_transformers=2)(image_for(name)).eq(0).all()
+
+
+@pytest.mark.parametrize('name', [name for name in NETS if name != 'ParallelLocNet'])
+def test_without_a_number_of_transformers_there_is_no_axis(name):
+    assert build(name, num_params=3)(image_for(name)).shape == (2, 3)
 
 
 @every_net
@@ -57,17 +70,21 @@ def test_theta_learns(name):
         loss.backward()
         optimizer.step()
     assert loss < 0.01
-    hidden = [p for n, p in net.named_parameters() if not n.startswith('regression')]
+    hidden = [p for n, p in net.named_parameters() if 'regression' not in n]
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in hidden)
 
 
 @every_net
 def test_autocast_does_not_round_theta(name):
-    start = [0.1, 1 / 3, 0.7]
-    net = build(name, num_params=3, start=start)
+    torch.manual_seed(0)
+    transformer = in_transformer(name, [[0.1, 1 / 3, 0.7]] * 2).eval()
+    regressions = [m for m in transformer.modules() if isinstance(m, OffsetRegression)]
+    for regression in regressions:
+        nn.init.normal_(regression.bias)
+    offset = torch.stack([r.bias for r in regressions]).view(2, 3)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        theta = net(image_for(name))
-    assert torch.equal(theta, torch.tensor(start).expand(2, 3))
+        theta = transformer(image_for(name), return_theta=True)[1]
+    assert torch.equal(theta, (transformer.start + offset).expand(2, 2, 3))
 
 
 def test_paper_layouts_by_hand():
@@ -176,7 +193,6 @@ BAD_NETS = {
     'no such size': (FCLocNet, dict(in_channels=1, in_size=0), 'in_size'),
     'no parameters': (FCLocNet, dict(in_channels=1, in_size=4, num_params=0), 'num_params.*0'),
     'no K': (FCLocNet, dict(in_channels=1, in_size=4, num_transformers=0), 'num_transformers.*0'),
-    'start': (FCLocNet, dict(in_channels=1, in_size=4, start=[1.0]), r'start.*\(1,\)'),
     'averaged away': (FCLocNet, dict(in_channels=1, in_size=(4, 2), downsample=3), 'down.*2.*3'),
     'half a pixel': (FCLocNet, dict(in_channels=1, in_size=4, downsample=1.5), 'downsample.*1.5'),
     'too small': (ConvLocNet, dict(in_channels=1, in_size=8), 'in_size.*8.*does not fit'),
@@ -204,7 +220,7 @@ def test_bad_options_are_named(net, options, message):
 
 @every_net
 def test_map_of_another_size_is_named(name):
-    net = build(name, num_params=3)
+    net = build(name, num_params=3, num_transformers=2)
     with pytest.raises(ValueError, match=r'in_size=.*\(1, 3, 48, 48\)'):
         net(torch.rand(1, 3, 48, 48))
     with pytest.raises(ValueError, match=r'in_channels=3.*\(1, 2, '):

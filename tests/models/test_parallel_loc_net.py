@@ -28,15 +28,15 @@ def test_starts_where_the_transformer_says(transformer):
 def test_each_transformer_has_parameters_of_its_own(transformer):
     torch.nn.init.normal_(transformer.loc_net.loc_nets[0].regression.weight)
     torch.nn.init.normal_(transformer.loc_net.loc_nets[1].regression.weight)
-    theta = transformer.loc_net(torch.rand(3, 2, 6, 6))
-    theta[:, 1].sum().backward()
+    offset = transformer.loc_net(torch.rand(3, 2, 6, 6))
+    offset[:, 1].sum().backward()
     first, second = transformer.loc_net.loc_nets
     assert all(p.grad is None or not p.grad.any() for p in first.parameters())
     assert all(p.grad.any() for p in second.parameters())
 
 
 def test_says_what_is_wrong():
-    with pytest.raises(TypeError, match='loc_net must be a config.*got str'):
+    with pytest.raises(TypeError, match="loc_net must be a config.*got 'FCLocNet'"):
         ParallelLocNet('FCLocNet', num_params=6, num_transformers=2)
-    with pytest.raises(ValueError, match='num_transformers.*got None'):
+    with pytest.raises(TypeError, match='num_transformers.*got None'):
         ParallelLocNet(ONE, num_params=6, num_transformers=None)

@@ -46,7 +46,7 @@ def test_one_setting_loads_all(tmp_path, loc_net_stages):
     for backbone in (*model.streams, loc_net.backbone):
         for name, tensor in backbone.state_dict().items():
             assert torch.equal(tensor, plain.state_dict()[name]), name
-    theta = loc_net(torch.rand(3, 3, 64, 64))
+    theta = model.transformer(torch.rand(3, 3, 64, 64), return_theta=True)[1]
     assert torch.equal(theta, torch.tensor([[[-0.5, 0], [0.5, 0]]]).expand(3, 2, 2))
 
 

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from mmengine.hooks import EMAHook
+from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from torch.utils.data import Dataset
 
-from mmstn.models import SpatialTransformer
+from mmstn.models import SpatialTransformer, find_transformers
 
 # Every layer of every kind anew, biases too: what a parent's init_cfg may well do.
 HOSTILE = [
@@ -80,23 +81,19 @@ def make_runner(tmp_path, model, lr=0.0, epochs=1, hooks=(), **options):
     )
 
 
-def transformers(model):
-    return {name: m for name, m in model.named_modules() if isinstance(m, SpatialTransformer)}
-
-
 @pytest.mark.parametrize('loc_net', [CONV, DEEP], ids=['conv', 'backbone'])
 def test_the_start_survives_the_runner_to_the_last_bit(tmp_path, loc_net):
     runner = make_runner(tmp_path, classifier(loc_net))
     runner.train()
-    found = transformers(runner.model)
+    found = find_transformers(runner.model)
     assert len(found) == 3
     probe = torch.rand(2, 3, 32, 32)
     for name, transformer in found.items():
         regression = transformer.loc_net.regression
-        assert regression.weight.eq(0).all(), name
+        assert regression.weight.eq(0).all() and regression.bias.eq(0).all(), name
         generator, k = transformer.grid_generator, transformer.num_transformers
         start = generator.tiled_theta(k) if k else generator.identity_theta()
-        assert torch.equal(regression.bias, start.flatten()), name
+        assert torch.equal(transformer.start, start), name
     theta = found['backbone.transformer'](probe, return_theta=True)[1]
     tiles = found['backbone.transformer'].grid_generator.tiled_theta(4)
     assert torch.equal(theta, tiles.expand(2, 4, 6))
@@ -140,19 +137,17 @@ def test_resuming_goes_on_where_it_stopped(tmp_path):
     assert second.iter == whole.iter == 4
     for name, tensor in whole.model.state_dict().items():
         torch.testing.assert_close(second.model.state_dict()[name], tensor, msg=name)
-    bias = second.model.backbone.transformer.loc_net.regression.bias
-    start = second.model.backbone.transformer.loc_net.regression.start
-    assert not torch.equal(bias, start)  # it did learn
+    assert second.model.backbone.transformer.loc_net.regression.bias.any()  # it did learn
 
 
 def test_ema_starts_with_the_model(tmp_path):
     ema = EMAHook()
     runner = make_runner(tmp_path, classifier(), hooks=[ema])
     runner.train()
-    averaged = transformers(ema.ema_model.module)
-    for name, transformer in transformers(runner.model).items():
-        regression = averaged[name].loc_net.regression
-        assert torch.equal(regression.bias, transformer.loc_net.regression.start), name
+    averaged = find_transformers(ema.ema_model)
+    for name, transformer in find_transformers(runner.model).items():
+        assert torch.equal(averaged[name].start, transformer.start), name
+        assert not averaged[name].loc_net.regression.bias.any(), name
 
 
 def test_learning_rate_of_loc_nets_at_any_depth(tmp_path):
@@ -168,3 +163,152 @@ def test_learning_rate_of_loc_nets_at_any_depth(tmp_path):
     for group in wrapper.optimizer.param_groups:
         (parameter,) = group['params']
         assert group['lr'] == (0.1 if 'loc_net' in names[parameter] else 1.0)
+
+
+NETS = {
+    'FCLocNet': dict(in_channels=3, in_size=8),
+    'ConvLocNet': dict(in_channels=3, kernel_sizes=3, downsample=1, norm_cfg=dict(type='BN')),
+    'BackboneLocNet': dict(
+        backbone=dict(type='MNISTCNN', in_size=8, in_channels=3, channels=(4,), kernel_sizes=(3,)),
+        in_size=8,
+    ),
+    'ParallelLocNet': dict(loc_net=dict(type='FCLocNet', in_channels=3, in_size=8)),
+}
+FAMILIES = ('Affine', 'Similarity', 'Attention', 'Translation', 'Projective', 'TPS')
+
+
+def started_transformers(loc_net):
+    """Every family from every start that it has, with the start that was asked for."""
+    loc_net = dict(type=loc_net, **NETS[loc_net])
+    for family in FAMILIES:
+        generator = MODELS.build(dict(type=f'{family}GridGenerator'))
+        numbers = torch.linspace(-0.7, 0.9, 2 * generator.num_params).view(2, -1)
+        starts = dict(identity=generator.identity_theta().expand(2, -1), numbers=numbers)
+        if family != 'Translation':
+            starts['tile'] = generator.tiled_theta(2)
+        for name, start in starts.items():
+            init = numbers.tolist() if name == 'numbers' else name
+            options = stn(loc_net, family, num_transformers=2, init=init)
+            yield SpatialTransformer(**options), start
+
+
+@pytest.mark.parametrize('loc_net', NETS)
+@pytest.mark.parametrize(
+    'optimizer',
+    [
+        dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-4),
+        dict(type='AdamW', lr=0.003, weight_decay=0.3),
+    ],
+    ids=['SGD', 'AdamW'],
+)
+def test_weight_decay_alone_moves_no_window(loc_net, optimizer):
+    modules, starts = zip(*started_transformers(loc_net), strict=True)
+    model = torch.nn.ModuleList(modules)
+    wrapper = build_optim_wrapper(model, dict(optimizer=optimizer))
+    weights = [p for p in model.parameters() if p.dim() > 1]
+    before = sum(w.detach().norm() for w in weights)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    for _ in range(1000):
+        wrapper.step()
+    assert sum(w.norm() for w in weights) < 0.999 * before  # the others do decay
+    size = NETS[loc_net].get('in_size', 8)
+    for transformer, start in zip(modules, starts, strict=True):
+        theta = transformer(torch.rand(2, 3, size, size), return_theta=True)[1]
+        assert torch.equal(theta, start.expand(2, -1, -1)), transformer.grid_generator
+
+
+def old_state(transformer):
+    """What a checkpoint held when the bias of the last layer began at the start."""
+    state = transformer.state_dict()
+    start = state.pop('start')
+    biases = [name for name in state if name.endswith('regression.bias')]
+    for name, part in zip(biases, start.view(len(biases), -1), strict=True):
+        state[name] = state[name] + part
+    return state
+
+
+@pytest.mark.parametrize('loc_net', NETS)
+@pytest.mark.parametrize('prefix', ['', 'backbone.transformer.'])
+def test_an_old_checkpoint_gives_the_same_theta(loc_net, prefix, monkeypatch):
+    said = []
+    monkeypatch.setattr('mmstn.models.spatial_transformer.print_log', lambda m, *_: said.append(m))
+    options = dict(num_transformers=2, init='tile')
+    trained, loaded = (
+        SpatialTransformer(**stn(dict(type=loc_net, **NETS[loc_net]), **options)) for _ in range(2)
+    )
+    for parameter in trained.loc_net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    model = loaded
+    for name in filter(None, reversed(prefix.split('.'))):
+        model = torch.nn.ModuleDict({name: model})
+    old = {prefix + name: tensor for name, tensor in old_state(trained).items()}
+    model.load_state_dict(old, strict=True)
+    size = NETS[loc_net].get('in_size', 8)
+    image = torch.rand(2, 3, size, size)
+    expected, theta = (t.eval()(image, return_theta=True)[1] for t in (trained, loaded))
+    torch.testing.assert_close(theta, expected, rtol=0, atol=1e-6)
+    assert said and all('was taken off it' in message for message in said)
+    again = SpatialTransformer(**stn(dict(type=loc_net, **NETS[loc_net]), num_transformers=2))
+    again.load_state_dict(loaded.state_dict())  # of another init, but the checkpoint's counts
+    assert torch.equal(again.eval()(image, return_theta=True)[1], theta)
+
+
+def own_net():
+    return torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 3)
+    )
+
+
+def test_a_net_of_ones_own_gives_theta_or_with_init_its_offset():
+    image = torch.rand(2, 3, 8, 8)
+    net = own_net()
+    plain = SpatialTransformer(net, dict(type='AttentionGridGenerator'))
+    assert plain.start is None
+    assert torch.equal(plain(image, return_theta=True)[1], net(image))
+    started = SpatialTransformer(net, dict(type='AttentionGridGenerator'), init=[0.5, 0.25, -0.5])
+    offset = torch.tensor([0.5, 0.25, -0.5])
+    assert torch.equal(started(image, return_theta=True)[1], offset + net(image))
+    # A checkpoint of the one would silently give another theta in the other.
+    for source, target in ((plain, started), (started, plain)):
+        for strict in (True, False):
+            with pytest.raises(RuntimeError, match='loc_net gave .* built with'):
+                target.load_state_dict(source.state_dict(), strict=strict)
+        target.load_state_dict(target.state_dict())
+
+
+def test_a_registered_net_of_ones_own_is_given_what_it_takes():
+    class Own(torch.nn.Module):
+        def __init__(self, width, num_params):
+            super().__init__()
+            self.num = num_params, width
+
+        def forward(self, x):
+            return x.mean((2, 3))[:, :1].repeat(1, self.num[0])
+
+    MODELS.register_module(module=Own, name='OwnLocNet')
+    try:
+        st = SpatialTransformer(
+            dict(type='OwnLocNet', width=3), dict(type='TranslationGridGenerator'), init='identity'
+        )
+        assert st(torch.full((1, 3, 8, 8), 0.25), return_theta=True)[1].tolist() == [[0.25, 0.25]]
+    finally:
+        MODELS.module_dict.pop('OwnLocNet')
+
+
+@pytest.mark.parametrize(
+    ('give', 'error', 'message'),
+    [
+        (lambda x: x.mean((2, 3))[:, :1], ValueError, r'theta.*\(2, 3\), got shape \(2, 1\)'),
+        (lambda x: (x.mean((2, 3)),), TypeError, 'theta.*tensor, got tuple'),
+    ],
+)
+def test_what_a_net_of_ones_own_must_give(give, error, message):
+    class Own(torch.nn.Module):
+        def forward(self, x):
+            return give(x)
+
+    for init in (None, 'identity'):
+        st = SpatialTransformer(Own(), dict(type='AttentionGridGenerator'), init=init)
+        with pytest.raises(error, match=message):
+            st(torch.rand(2, 3, 8, 8))

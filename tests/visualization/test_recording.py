@@ -103,6 +103,30 @@ def test_nothing_is_recorded_afterwards_even_if_the_model_fails():
     assert not transformer._forward_hooks and not transformer.loc_net._forward_hooks
 
 
+@pytest.mark.parametrize('before', [False, True])
+@pytest.mark.parametrize('inside', [False, True])
+def test_compiled_models(before, inside):
+    """Whether they have run before or not: compiled code knows no hooks that came later."""
+    model = nn.Sequential(make_transformer(init=[0.25, -0.5]), nn.ReLU())
+    x = torch.rand(2, 1, 16, 16)
+    expected = model(x)
+    if inside:
+        model[0] = torch.compile(model[0], backend='eager')
+    else:
+        model = torch.compile(model, backend='eager')
+    if before:
+        model(x)
+    for _ in range(2):
+        with record_transformers(model) as records:
+            model(x)
+        (record,) = records
+        assert record.name == '0' and torch.equal(record.input, x)
+        assert record.theta.tolist() == [[0.25, -0.5]] * 2
+        torch.testing.assert_close(record.output.relu(), expected)
+    torch.testing.assert_close(model(x), expected)
+    assert len(records) == 1
+
+
 def test_one_sample_of_a_record():
     transformer = make_transformer(num_transformers=2)
     with record_transformers(transformer) as records:

@@ -1,14 +1,15 @@
-"""Attention that begins with a wide view."""
+"""ScaleAnnealingHook: attention that begins with a wide view."""
 
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from mmstn.models import AttentionGridGenerator, SpatialTransformer
+from mmstn.checks import instance_of, number_in, positive_int
+from mmstn.models import AttentionGridGenerator
+from mmstn.models.listening import find_transformer
 
 
 @HOOKS.register_module()
@@ -30,19 +31,17 @@ class ScaleAnnealingHook(Hook):
     Raises:
         ValueError: If a number is not positive; when the training starts, if the model has no such
             transformer or its scale is fixed.
-        TypeError: When the training starts, if it has no ``AttentionGridGenerator``.
+        TypeError: If an option is of the wrong type; when the training starts, if it has no
+            ``AttentionGridGenerator``.
     """
 
     def __init__(
         self, num_iters: int, start: float, end: float, transformer: str = 'transformer'
     ) -> None:
-        for name, number in dict(num_iters=num_iters, start=start, end=end).items():
-            if not number > 0:
-                raise ValueError(f'{name} must be a number > 0, got {number!r}')
-        self.num_iters = num_iters
-        self.start = start
-        self.end = end
-        self.name = transformer
+        self.num_iters = positive_int('num_iters', num_iters)
+        self.start = number_in('start', start, '(0, inf)')
+        self.end = number_in('end', end, '(0, inf)')
+        self.name = instance_of('transformer', transformer, str, 'the name of a module')
 
     def scale(self, iteration: int) -> float | None:
         """The scale to hold at an iteration, counted from 0; None when theta has it."""
@@ -62,15 +61,7 @@ class ScaleAnnealingHook(Hook):
         self._generator(runner.model).hold_scale(self.scale(runner.iter))
 
     def _generator(self, model: nn.Module) -> AttentionGridGenerator:
-        model = model.module if is_model_wrapper(model) else model
-        transformer = dict(model.named_modules()).get(self.name)
-        if not isinstance(transformer, SpatialTransformer):
-            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
-            raise ValueError(
-                f'transformer must name a spatial transformer of the model ({names}), '
-                f'got {self.name!r}'
-            )
-        generator = transformer.grid_generator
+        generator = find_transformer(model, self.name).grid_generator
         if not isinstance(generator, AttentionGridGenerator):
             raise TypeError(
                 f'the grid generator of {self.name} must be an AttentionGridGenerator, '

@@ -1,4 +1,4 @@
-"""Pictures of the spatial transformers at work, while a model trains."""
+"""STVisualizationHook: pictures of the spatial transformers at work, while a model trains."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import ExitStack
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
-from torch import nn
 
+from mmstn.checks import flag, number_in, positive_int
+from mmstn.models.listening import unwrap
 from mmstn.number_string import number_string
 from mmstn.visualization import ImageStyle, SheetSample, draw_sheet, record_transformers
 
@@ -25,8 +25,9 @@ class STVisualizationHook(Hook):
     each of its backends (files, TensorBoard, wandb...): some images of the data set with the
     windows on them, always the same ones, beside what was sampled. They are what the loop itself
     computed: the hook only listens, calls no model and draws no random number. In distributed runs
-    the first process does it. Transformers of volumes are left out, and so are those inside a
-    backbone that several views share, since there an image has several windows of one name.
+    the first process does it; with test-time augmentation the first form of each image is shown.
+    Transformers of volumes are left out, and so are those inside a backbone that several views
+    share, since there an image has several windows of one name.
 
     Args:
         num_samples: How many images to show, evenly spread over the data set.
@@ -36,7 +37,8 @@ class STVisualizationHook(Hook):
         bgr: Whether the model works on BGR images.
 
     Raises:
-        ValueError: If ``num_samples`` or ``interval`` is not a whole number >= 1.
+        TypeError: If an option is of the wrong type.
+        ValueError: If a number is out of range.
 
     Example:
         In a config::
@@ -53,13 +55,11 @@ class STVisualizationHook(Hook):
         margin: float = 0.22,
         bgr: bool = False,
     ) -> None:
-        for name, number in dict(num_samples=num_samples, interval=interval).items():
-            if not isinstance(number, int) or number < 1:
-                raise ValueError(f'{name} must be a whole number >= 1, got {number!r}')
-        self.num_samples = num_samples
-        self.interval = interval
-        self.draw_options = dict(tile_size=tile_size, margin=margin)
-        self.bgr = bgr
+        self.num_samples = positive_int('num_samples', num_samples)
+        self.interval = positive_int('interval', interval)
+        self.tile_size = positive_int('tile_size', tile_size)
+        self.margin = number_in('margin', margin, '[0, inf)')
+        self.bgr = flag('bgr', bgr)
         self._num_validations = 0
         self._wanted: set[int] = set()  # places of the samples in the order of the data loader
         self._seen = 0
@@ -90,11 +90,17 @@ class STVisualizationHook(Hook):
         if mode == 'train':
             return
         self._recording.close()  # in case that the iteration before has failed
-        batch = range(self._seen, self._seen + len(data_batch['inputs']))
+        samples = data_batch.get('data_samples', data_batch['inputs'])
+        if isinstance(samples[0], (list, tuple)):  # test-time augmentation: a batch for each form
+            samples = samples[0]
+        batch = range(self._seen, self._seen + len(samples))
         self._seen = batch.stop
         self._in_batch = [i for i, place in enumerate(batch) if place in self._wanted]
         if self._in_batch:
-            self._records = self._recording.enter_context(record_transformers(_model(runner)))
+            self._records = self._recording.enter_context(record_transformers(runner.model))
+            # The first form alone, which is one call of the model inside.
+            handle = unwrap(runner.model).register_forward_hook(lambda *_: self._recording.close())
+            self._recording.callback(handle.remove)
 
     def _after_iter(
         self,
@@ -118,7 +124,7 @@ class STVisualizationHook(Hook):
         if not records:
             runner.logger.warning(
                 f'{type(self).__name__} found no spatial transformer to draw in '
-                f'{type(_model(runner)).__name__}.'
+                f'{type(unwrap(runner.model)).__name__}.'
             )
             self._wanted = set()
             return
@@ -144,15 +150,10 @@ class STVisualizationHook(Hook):
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         step = (loop.epoch if by_epoch else loop.iter) if isinstance(loop, BaseLoop) else 0
         title = mode + (f', {"epoch" if by_epoch else "iteration"} {step}' if step else '')
-        style = ImageStyle.of(_model(runner).data_preprocessor, self.bgr)
-        sheet = draw_sheet(self._samples, style, title, **self.draw_options)
+        style = ImageStyle.of(unwrap(runner.model).data_preprocessor, self.bgr)
+        sheet = draw_sheet(self._samples, style, title, self.tile_size, self.margin)
         runner.visualizer.add_image(f'{mode}_transformers', sheet, step)
         self._samples = []
-
-
-def _model(runner: Runner) -> nn.Module:
-    """The model without its wrapper for distributed training."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bool | None]:

@@ -1,18 +1,19 @@
-"""Tells metrics where parallel transformers have looked."""
+"""WindowsHook: tells metrics where parallel transformers have looked."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmstn.models import SpatialTransformer
-from mmstn.models.loc_nets.base import ThetaRegression
+from mmstn.checks import instance_of
+from mmstn.models import SpatialTransformer, listen
+from mmstn.models.listening import find_transformer, unwrap
 from mmstn.visualization.windows import outlines_in_pixels, window_outlines
 
 
@@ -27,57 +28,51 @@ class WindowsHook(Hook):
     Args:
         transformer: Name of the transformer in the model, which must read the image itself.
 
+    With test-time augmentation each image has the windows of its first form.
+
     Raises:
+        TypeError: If ``transformer`` is no string.
         ValueError: When a run starts, if the model has no such transformer.
     """
 
     def __init__(self, transformer: str = 'backbone.transformer') -> None:
-        self.name = transformer
-        self._handles: list[Any] = []
+        self.name = instance_of('transformer', transformer, str, 'the name of a module')
+        self._ears = ExitStack()
 
     def before_val(self, runner: Runner) -> None:
-        """Starts to listen."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        transformer = dict(model.named_modules()).get(self.name)
-        if not isinstance(transformer, SpatialTransformer):
-            names = [n for n, m in model.named_modules() if isinstance(m, SpatialTransformer)]
-            raise ValueError(
-                f'transformer must name a spatial transformer of the model ({names}), '
-                f'got {self.name!r}'
-            )
+        """Listens to the model."""
+        self._ears.close()  # in case that the validation before has failed
+        transformer = find_transformer(runner.model, self.name)
         thetas: list[Tensor] = []
 
-        def keep(loc_net: nn.Module, args: tuple, theta: Tensor) -> None:
-            thetas[:] = [theta.detach()]
+        def keep(name: str, _: SpatialTransformer, x: Tensor, theta: Tensor, *others) -> None:
+            if name == self.name:
+                thetas[:] = [theta.detach()]
 
         def attach(_: nn.Module, args: tuple, output: Any) -> None:
             if isinstance(output, list):  # predictions: other modes give tensors or losses
                 self._attach(transformer, thetas.pop(), output)
 
-        self._handles = [
-            transformer.loc_net.register_forward_hook(keep),
-            model.register_forward_hook(attach),
-        ]
+        self._ears = listen(runner.model, keep)
+        handle = unwrap(runner.model).register_forward_hook(attach)
+        self._ears.callback(handle.remove)
 
     def after_val(self, runner: Runner) -> None:
-        """Stops to listen."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        """Removes the hooks."""
+        self._ears.close()
 
     before_test = before_val
     after_test = after_val
 
     @staticmethod
     def _attach(transformer: SpatialTransformer, theta: Tensor, samples: list) -> None:
-        # One regression for all transformers, or one for each.
-        parts = transformer.loc_net.modules()
-        starts = [part.start for part in parts if isinstance(part, ThetaRegression)]
-        start = torch.cat(starts).view(-1, transformer.grid_generator.num_params)
-        theta = theta.view(len(theta), *start.shape)
-        windows, start_windows = (
-            window_outlines(transformer.grid_generator, x) for x in (theta, start)
-        )
+        start = transformer.start
+        if start is None:  # the localisation net gives theta itself, and only it knows where from
+            start = transformer.grid_generator.identity_theta().to(theta)
+        shape = (-1, transformer.num_transformers or 1, transformer.grid_generator.num_params)
+        theta = theta.view(shape)
+        windows = window_outlines(transformer.grid_generator, theta)
+        start_windows = window_outlines(transformer.grid_generator, start.expand(theta.shape[1:]))
         for sample, window in zip(samples, windows, strict=True):
             for name, outlines in dict(windows=window, start_windows=start_windows).items():
                 pixels = outlines_in_pixels(

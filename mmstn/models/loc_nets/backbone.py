@@ -36,7 +36,6 @@ class BackboneLocNet(BaseLocNet):
         downsample: By how much the image is first scaled down (bilinear with anti-aliasing).
         pool_size: The size that the backbone's map is averaged to, so that images of any size fit.
             None keeps the map as it is, as in the paper, for images of ``in_size`` only.
-        start: theta at the start, see :class:`BaseLocNet`.
         init_cfg: mmengine's initialisation of the other layers.
 
     Raises:
@@ -55,10 +54,9 @@ class BackboneLocNet(BaseLocNet):
         fc_channels: Sequence[int] = (128,),
         downsample: float = 1,
         pool_size: int | None = None,
-        start: Tensor | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(num_params, num_transformers, start, init_cfg)
+        super().__init__(num_params, num_transformers, init_cfg)
         if downsample < 1:
             raise ValueError(f'downsample must be a number >= 1, got {downsample!r}')
         self.in_channels = in_channels

@@ -44,7 +44,6 @@ class ConvLocNet(BaseLocNet):
             None for that ReLU, as in the paper. ``dict(type='BN1d', affine=False)`` leaves the mean
             of theta over the images of a batch to the bias of the regression alone, so that a lower
             learning rate for that bias keeps windows from going astray all together.
-        start: theta at the start, see :class:`BaseLocNet`.
         init_cfg: mmengine's initialisation of the hidden layers.
 
     Raises:
@@ -71,10 +70,9 @@ class ConvLocNet(BaseLocNet):
         norm_cfg: dict | None = None,
         act_cfg: dict | None = dict(type='ReLU'),  # noqa: B006, never changed
         feature_norm_cfg: dict | None = None,
-        start: Tensor | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(num_params, num_transformers, start, init_cfg)
+        super().__init__(num_params, num_transformers, init_cfg)
         if not channels:
             raise ValueError('channels must name at least one convolution, got none')
         if ndim not in (2, 3):

@@ -31,7 +31,6 @@ class FCLocNet(BaseLocNet):
             remainder of its size is left out.
         norm_cfg: Normalisation behind each hidden layer, such as ``dict(type='BN1d')``; None for
             none, as in the paper.
-        start: theta at the start, see :class:`BaseLocNet`.
         init_cfg: mmengine's initialisation of the hidden layers.
 
     Raises:
@@ -47,10 +46,9 @@ class FCLocNet(BaseLocNet):
         fc_channels: Sequence[int] = (32, 32),
         downsample: int = 1,
         norm_cfg: dict | None = None,
-        start: Tensor | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(num_params, num_transformers, start, init_cfg)
+        super().__init__(num_params, num_transformers, init_cfg)
         self.in_channels = in_channels
         ndim = 2 if isinstance(in_size, int) else len(in_size)
         self.in_size = as_size('in_size', in_size, ndim)

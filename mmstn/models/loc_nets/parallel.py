@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import ModuleList
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.checks import instance_of, positive_int
 from mmstn.registry import build_part
+
+from .base import BaseLocNet
 
 
 @MODELS.register_module()
-class ParallelLocNet(BaseModule):
+class ParallelLocNet(BaseLocNet):
     """K localisation nets side by side, where the other nets serve K transformers with one.
 
     So are the parallel transformers of the paper's MNIST addition (appendix A.1).
@@ -21,40 +22,29 @@ class ParallelLocNet(BaseModule):
     Args:
         loc_net: Config of one of the nets.
         num_params: P; set by :class:`~mmstn.models.SpatialTransformer` from its grid generator.
-        num_transformers: K.
-        start: theta at the start, (P,) for all transformers alike or (K, P).
+        num_transformers: K; set by it too.
         init_cfg: mmengine's initialisation.
 
     Raises:
-        TypeError: If ``loc_net`` is not a config.
-        ValueError: If ``num_transformers`` is not a number >= 1.
+        TypeError: If ``loc_net`` is not a config or ``num_transformers`` not a whole number.
+        ValueError: If ``num_transformers`` is not positive.
     """
 
     def __init__(
         self,
         loc_net: dict,
         num_params: int,
-        num_transformers: int | None,
-        start: Tensor | Sequence | None = None,
+        num_transformers: int,
         init_cfg: dict | list | None = None,
     ) -> None:
-        super().__init__(init_cfg)
-        if not isinstance(loc_net, dict):
-            raise TypeError(f'loc_net must be a config (dict), got {type(loc_net).__name__}')
-        if not isinstance(num_transformers, int) or num_transformers < 1:
-            raise ValueError(
-                f'num_transformers must be a whole number >= 1 for {type(self).__name__}, '
-                f'got {num_transformers!r}'
-            )
-        self.num_params = num_params
-        self.num_transformers = num_transformers
-        start = torch.zeros(num_params) if start is None else torch.as_tensor(start)
-        starts = start.expand(num_transformers, num_params)
+        instance_of('loc_net', loc_net, dict, 'a config (dict)')
+        positive_int('num_transformers', num_transformers)  # None will not do here
+        super().__init__(num_params, num_transformers, init_cfg)
         self.loc_nets = ModuleList(
-            build_part(MODELS, dict(loc_net, num_params=num_params, start=start))
-            for start in starts
+            build_part(MODELS, dict(loc_net, num_params=num_params))
+            for _ in range(num_transformers)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The parameters of the transforms: U (N, C, [D,] H, W) -> theta (N, K, P)."""
+        """How far the parameters lie from their start: U (N, C, [D,] H, W) -> (N, K, P)."""
         return torch.stack([loc_net(x) for loc_net in self.loc_nets], dim=1)
