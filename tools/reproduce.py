@@ -1,13 +1,23 @@
-"""Runs a table of the paper: python tools/reproduce.py mnist --cells 'cnn/*' --seeds 0 1 2."""
+"""Runs a table of the paper: python tools/reproduce.py mnist --cells 'cnn/*' --seeds 0 1 2.
+
+reproduce/README.md tells of clusters, and what the keys of a table are.
+"""
 
 import argparse
 import os
+import queue
 import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
-from mmstn.experiments import Experiment, Run, run_all, write_report
-from mmstn.experiments.scheduler import find_slots, print_now
+import reproduce.run
+import torch
+from reproduce import Experiment, Run, run_all, write_report
 
 CONFIGS = Path(os.path.relpath(Path(__file__).resolve().parents[1] / 'configs'))
 
@@ -32,7 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--seeds', type=int, nargs='+', default=[0], help='which seeds (default: 0)'
     )
-    parser.add_argument('--jobs', type=int, help='how many runs side by side (default: what fits)')
+    parser.add_argument(
+        '--jobs', type=int, help='how many runs side by side (default: one a GPU, or one)'
+    )
+    parser.add_argument(
+        '--dask', metavar='ADDRESS', help='the scheduler of a cluster, whose workers run all'
+    )
     parser.add_argument(
         '--work-dir',
         type=Path,
@@ -56,10 +71,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     for option in args.cfg_options:
         if '=' not in option:
             parser.error(f'--cfg-options must be KEY=VALUE, got {option}')
+    for seed in args.seeds:
+        if not 0 <= seed < 2**32:
+            parser.error(f'--seeds must be from 0 to 2**32 - 1, got {seed}')
+    if args.jobs is not None and args.jobs < 1:
+        parser.error(f'--jobs must be 1 or more, got {args.jobs}')
+    args.seeds = list(dict.fromkeys(args.seeds))
     return args
 
 
-def make_runs(experiment: Experiment, args: argparse.Namespace) -> dict:
+def make_runs(experiment: Experiment, args: argparse.Namespace) -> list[Run]:
     """The runs of every chosen cell."""
     options = dict(option.split('=', maxsplit=1) for option in args.cfg_options)
     before, option = {}, None
@@ -67,22 +88,54 @@ def make_runs(experiment: Experiment, args: argparse.Namespace) -> dict:
         config, option = experiment.prepare
         for seed in args.seeds:  # the options are for the table's own runs
             folder = args.work_dir / 'prepare' / f'seed{seed}'
-            before[seed] = Run(f'{config.stem}, seed {seed}', config, folder, seed)
-    return {
-        cell: [
-            Run(
-                f'{cell}, seed {seed}',
-                experiment.configs[cell],
-                args.work_dir / cell.row / cell.column / f'seed{seed}',
-                seed,
-                options,
-                before.get(seed),
-                option,
-            )
-            for seed in args.seeds
-        ]
+            before[seed] = Run(f'{config.stem}, seed {seed}', config.resolve(), folder, seed)
+    return [
+        Run(
+            name=f'{cell}, seed {seed}',
+            config=experiment.configs[cell].resolve(),
+            folder=args.work_dir / cell.row / cell.column / f'seed{seed}',
+            seed=seed,
+            options={**experiment.options.get(cell, {}), **options},
+            after=before.get(seed),
+            checkpoint_option=option,
+        )
         for cell in experiment.select(args.cells)
-    }
+        for seed in args.seeds
+    ]
+
+
+@contextmanager
+def make_executor(args: argparse.Namespace) -> Iterator[Executor]:
+    """Who runs the cells: threads of this process, each with a GPU if there is any, or Dask."""
+    if args.dask is None:
+        names = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
+        count = torch.cuda.device_count()
+        jobs = args.jobs or count or 1
+        gpus: queue.SimpleQueue = queue.SimpleQueue()
+        for job in range(jobs):
+            if count:
+                gpu = job % count
+                gpus.put(names[gpu] if len(names) >= count and names[0] else str(gpu))
+            else:
+                gpus.put(None)
+        os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
+
+        def take_gpu() -> None:
+            threading.current_thread().gpu = gpus.get()
+
+        with ThreadPoolExecutor(jobs, initializer=take_gpu) as executor:
+            yield executor
+        return
+    try:
+        import cloudpickle
+        from distributed import Client
+    except ImportError as error:
+        sys.exit(f"--dask needs Dask: pip install 'mmstn[cluster]' ({error})")
+    cloudpickle.register_pickle_by_value(reproduce.run)  # the workers need not find this folder
+    with Client(args.dask) as client:
+        print_now('run by workers that were started with --resources slot=1')
+        # A worker that dies has its runs done again by another, from their last checkpoints.
+        yield client.get_executor(resources={'slot': 1}, pure=False)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,33 +145,46 @@ def main(argv: list[str] | None = None) -> int:
         file = CONFIGS / args.experiment / 'experiment.yml'
     if not file.is_file():
         sys.exit(f'experiment must be one of configs/*/experiment.yml or a file, got {file}')
-    experiment = Experiment.load(file, args.version)
-    if args.work_dir is None:
-        args.work_dir = Path('work_dirs', 'reproduce', experiment.name, experiment.version)
-    args.work_dir = args.work_dir.resolve()  # mmengine stores paths of checkpoints
+    try:
+        experiment = Experiment.load(file, args.version)
+        if args.work_dir is None:
+            args.work_dir = Path('work_dirs', 'reproduce', experiment.name, experiment.version)
+        args.work_dir = args.work_dir.resolve()  # mmengine stores paths of checkpoints
+        runs = make_runs(experiment, args)
+    except ValueError as error:
+        sys.exit(f'reproduce.py: {error}')
     out = args.out or args.work_dir
-    runs = make_runs(experiment, args)
-    all_runs = [run for cell_runs in runs.values() for run in cell_runs]
 
     if args.list:
-        for run in all_runs:
-            print(f'{"done" if run.result else f"{run.progress():4.0%}"}  {run.name}  {run.config}')
+        for each in runs:
+            print(state(each), each.name, each.config, *each.options.items())
         return 0
     failed = []
     if not args.report:
         # A batch system ends jobs with SIGTERM: stop the runs too, they go on another time.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        failed = run_all(
-            all_runs,
-            find_slots(experiment.needs, args.jobs),
-            print_now,
-            lambda: write_report(experiment, args.work_dir, out),
-        )
+        with make_executor(args) as executor:
+            failed = run_all(
+                runs, executor, print_now, lambda: write_report(experiment, args.work_dir, out)
+            )
     write_report(experiment, args.work_dir, out)
     print(f'report: {out / experiment.version}.md')
     if failed:
-        print(f'failed: {"; ".join(run.name for run in failed)} (tried again at the next start)')
+        print(f'failed: {"; ".join(each.name for each in failed)} (tried again at the next start)')
     return 1 if failed else 0
+
+
+def state(each: Run) -> str:
+    """How far a run is, for the list."""
+    try:
+        return 'done ' if each.result else f'{each.progress():4.0%} '
+    except ValueError as error:
+        return f'{error}\n     '
+
+
+def print_now(line: str) -> None:
+    """Prints without delay, also into a file or a pipe."""
+    print(time.strftime('%H:%M:%S'), line, flush=True)
 
 
 if __name__ == '__main__':

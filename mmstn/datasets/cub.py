@@ -131,7 +131,7 @@ class CUBParts(ImageFileDataset, CUB):
             raise FileNotFoundError(
                 f'data_root={self.data_root!r} lacks files of CUB-200-2011:{shown}{more}\n'
                 f'Get them from {SOURCE}, or draw a small set in the same layout with '
-                f'tools/dataset_converters/make_cub_like.py'
+                f'tools/data/make_cub_like.py'
             )
 
     def _table(

@@ -35,7 +35,7 @@ class SVHN(ImageFileDataset):
     """Street View House Numbers as whole numbers of one to five digits (section 4.2 of the paper).
 
     ``data_root`` holds the unpacked archives: the folders ``train``, ``test`` and ``extra``, each
-    with PNGs and a ``digitStruct.mat``. ``tools/dataset_converters/download_svhn.py`` fetches them.
+    with PNGs and a ``digitStruct.mat``. ``tools/data/download_svhn.py`` fetches them.
 
     A sample has ``img_path``; ``gt_label``, the digits from left to right, filled up with 10 ('no
     digit') to ``max_digits``; and ``bbox``, the box around all digits (x1, y1, x2, y2) in pixels,
@@ -187,9 +187,9 @@ class SVHN(ImageFileDataset):
             raise FileNotFoundError(
                 f'data_root must be a folder of SVHN (format 1), but {", ".join(missing)} '
                 f'{"is" if len(missing) == 1 else "are"} missing. '
-                f'`python tools/dataset_converters/download_svhn.py {self.data_root}` fetches '
+                f'`python tools/data/download_svhn.py {self.data_root}` fetches '
                 'SVHN (2.6 GB), and without a download '
-                f'`python tools/dataset_converters/make_svhn_like.py {self.data_root}` makes a '
+                f'`python tools/data/make_svhn_like.py {self.data_root}` makes a '
                 'small set of the same format.'
             )
         if is_main_process():

@@ -1,4 +1,4 @@
-"""Finds the compiled op and completes it: shapes for compilers, and the second derivative."""
+"""Finds the compiled op and completes it: shapes for compilers, derivatives beyond the first."""
 
 from __future__ import annotations
 
@@ -11,19 +11,11 @@ import torch
 from torch import Tensor
 
 from . import torch_backend
-from .grids import matrix_grid
-from .kernels import BICUBIC
 
 HOW_TO_BUILD = 'Build it with: python -m mmstn.ops.build'
 # The numbers of csrc/sampler_math.h.
 MODES = {'nearest': 0, 'bilinear': 1, 'bicubic': 2}
 PADDING_MODES = {'zeros': 0, 'border': 1, 'reflection': 2}
-
-
-# The op computes points of the identity, of flips and of quarter turns exactly: they lie on pixels.
-# Here they would be off by a rounding error, some of them in the next cell, where the derivative is
-# another one. A shift beyond that error keeps them in the op's cell.
-LATTICE_SHIFT = 1e-12
 
 
 def _load() -> tuple[ModuleType | None, str]:
@@ -95,48 +87,32 @@ def _fake_backward(
     return d_input, map.new_empty(map.shape if wants_map else (0,))
 
 
-class _Cell:
-    """The bilinear kernel inside one cell of four pixels.
+def _backward(
+    gradient: Tensor,
+    input: Tensor,
+    map: Tensor,
+    mode: int,
+    padding: int,
+    align_corners: bool,
+    wants_input: bool,
+    wants_map: bool,
+) -> tuple[Tensor, Tensor]:
+    """mmstn::sample_backward where its result may be differentiated again, any number of times."""
+    tensors = (gradient, input, map)
+    followed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if not followed and not torch_backend.is_transformed():
+        arguments = (*tensors, mode, padding, align_corners, wants_input, wants_map)
+        with torch._C._AutoDispatchBelowAutograd():
+            return torch.ops.mmstn.sample_backward.default(*arguments)
+    d_input, d_map = torch_backend.backward(
+        *tensors, _name(MODES, mode), _name(PADDING_MODES, padding), align_corners
+    )
+    none = map.new_empty(0)
+    return d_input if wants_input else none, d_map if wants_map else none
 
-    At a pixel's centre, where the kernel has no derivative, it has that of the cell to the right
-    and below, as the op has it.
-    """
 
-    support = 1
-    num_taps = 2
-
-    def __call__(self, distance: Tensor) -> Tensor:
-        return torch.where(distance >= 0, 1 - distance, 1 + distance)
-
-
-def _save_for_second(ctx, inputs, output) -> None:
-    gradient, input, map, *ctx.options = inputs
-    ctx.save_for_backward(gradient, input, map)
-
-
-def _second_backward(ctx, to_input: Tensor | None, to_map: Tensor | None) -> tuple:
-    """The gradient of the gradient, by plain PyTorch operations."""
-    mode, padding, align_corners, wants_input, wants_map = ctx.options
-    padding_mode = next(name for name, number in PADDING_MODES.items() if number == padding)
-    kernel = {0: 'nearest', 1: _Cell(), 2: BICUBIC}[mode]  # differentiable twice
-    with torch.enable_grad():
-        gradient, input, map = leaves = [
-            tensor.detach().requires_grad_() for tensor in ctx.saved_tensors
-        ]
-        grid = map.double()
-        if map.dim() == 4:
-            grid = matrix_grid(grid, gradient.shape[3:], align_corners)
-        samples = torch_backend.grid_sample(
-            input.double(), grid + LATTICE_SHIFT, kernel, padding_mode, align_corners
-        )
-        wanted = [(input, to_input)] * wants_input + [(map, to_map)] * wants_map
-        first = torch.autograd.grad(
-            samples, [x for x, _ in wanted], gradient.to(samples.dtype), create_graph=True
-        )
-        given = [(g, to) for g, (_, to) in zip(first, wanted, strict=True) if to is not None]
-        total = sum((g * to).sum() for g, to in given)
-    second = torch.autograd.grad(total, leaves, allow_unused=True)
-    return *second, None, None, None, None, None
+def _name(numbers: dict[str, int], number: int) -> str:
+    return next(name for name, value in numbers.items() if value == number)
 
 
 if MODULE is not None:
@@ -144,7 +120,6 @@ if MODULE is not None:
     register_fake = getattr(torch.library, 'register_fake', None) or torch.library.impl_abstract
     register_fake('mmstn::sample')(_fake_sample)
     register_fake('mmstn::sample_backward')(_fake_backward)
-    if hasattr(torch.library, 'register_autograd'):
-        torch.library.register_autograd(
-            'mmstn::sample_backward', _second_backward, setup_context=_save_for_second
-        )
+    # `torch.library.register_autograd` would take the second derivative only.
+    _LIBRARY = torch.library.Library('mmstn', 'IMPL')
+    _LIBRARY.impl('sample_backward', _backward, 'Autograd')

@@ -25,12 +25,19 @@ def check_size(name: str, size: Sequence[int]) -> tuple[int, ...]:
         return size  # the usual case, at a tenth of the time
     if isinstance(size, str) or not isinstance(size, Sequence):
         raise TypeError(f'{name} must be (H, W) or (D, H, W), got {type(size).__name__} {size!r}')
-    whole = (Integral, torch.SymInt)  # the latter where torch.compile or torch.export traces
-    if not all(isinstance(s, whole) and not isinstance(s, bool) for s in size):
+    if not all(_is_whole(s) for s in size):
         raise TypeError(f'{name} must hold whole numbers, got {tuple(size)}')
-    if len(size) not in (2, 3) or min(size) < 1:
+    known = [s for s in size if not isinstance(s, Tensor)]
+    if len(size) not in (2, 3) or min(known, default=1) < 1:
         raise ValueError(f'{name} must be (H, W) or (D, H, W) with sizes >= 1, got {tuple(size)}')
-    return tuple(s if isinstance(s, torch.SymInt) else int(s) for s in size)
+    return tuple(int(s) if isinstance(s, Integral) else s for s in size)
+
+
+def _is_whole(size: object) -> bool:
+    """Whether it is a whole number, or what stands for one where a graph is traced."""
+    if isinstance(size, Tensor):  # a size of a tensor that torch.jit.trace follows
+        return torch.jit.is_tracing() and size.dim() == 0 and not size.is_floating_point()
+    return isinstance(size, (Integral, torch.SymInt)) and not isinstance(size, bool)
 
 
 def check_float(name: str, tensor: Tensor) -> None:

@@ -45,10 +45,10 @@ def regular_axis(
     The convention is that of :func:`torch.nn.functional.affine_grid`: -1 and 1 are the centres of
     the first and the last pixel with ``align_corners=True``, and their outer edges without it.
     """
-    halves = torch.arange(
-        1 - size, size, 2, dtype=dtype, device=device
-    )  # of pixels, from the centre
-    return halves / (max(size - 1, 1) if align_corners else size)
+    # In halves of a pixel, from the centre. The last one tells the size, also to torch.jit.trace.
+    halves = torch.arange(1 - size, size, 2, dtype=dtype, device=device)
+    last = halves[-1:]
+    return halves / (last.clamp(min=1) if align_corners else last + 1)
 
 
 def to_pixels(coordinate: Tensor, size: int, align_corners: bool) -> Tensor:

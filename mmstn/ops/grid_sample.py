@@ -23,9 +23,11 @@ def grid_sample(
     Convention:
         Points are (x, y) or (x, y, z), normalised: -1 and 1 are the outer edges of the map, or the
         centres of its border pixels with ``align_corners=True``. Padding extends the map, and the
-        sampling kernel is applied to the extended map. A point whose coordinates are not finite
-        samples nothing: its value and its gradients are zero whatever the padding. Coordinates are
-        computed in float32 (float64 if an argument is), also under autocast.
+        sampling kernel is applied to the extended map. A point with a coordinate that is NaN
+        samples NaN whatever the padding, so that a broken theta is seen; none of its gradient
+        reaches the map. Infinite and huge coordinates lie outside, a million half-widths away, and
+        have a gradient of zero. Coordinates are computed in float32 (float64 if an argument is),
+        also under autocast.
 
     Args:
         input: The feature map U, (N, C, H, W) or (N, C, D, H, W).

@@ -41,7 +41,10 @@ class SamplingKernel:
 
     def __call__(self, distance: Tensor) -> Tensor:
         """Weights of pixels at ``distance``, exactly zero outside the support."""
-        return torch.where(distance.abs() < self.support, self.function(distance), 0)
+        inside = distance.abs() < self.support
+        # The function may have no derivative outside, and 0 * inf would be one that is not finite.
+        safe = torch.where(inside, distance, self.support / 2)
+        return torch.where(inside, self.function(safe), 0)
 
     @property
     def num_taps(self) -> int:
@@ -64,3 +67,25 @@ def keys_cubic(distance: Tensor, a: float = -0.75) -> Tensor:
 
 BILINEAR = SamplingKernel(triangle, support=1)
 BICUBIC = SamplingKernel(keys_cubic, support=2)
+
+
+def bilinear_weights(t: Tensor) -> tuple[Tensor, ...]:
+    """Weights of the pixels on both sides of a point that lies ``t`` after the first."""
+    return 1 - t, t
+
+
+def bicubic_weights(t: Tensor, a: float = -0.75) -> tuple[Tensor, ...]:
+    """Weights of the four pixels around a point that lies ``t`` after the second."""
+    u = 1 - t
+    return (
+        a * t * u * u,
+        ((a + 2) * t - (a + 3)) * t * t + 1,
+        ((a + 2) * u - (a + 3)) * u * u + 1,
+        a * u * t * t,
+    )
+
+
+# The same kernels inside one cell between pixels, where they are polynomials: the first pixel that
+# counts, from the one before the point, and the weights. A point on a pixel has the derivatives of
+# the cell after it.
+CELL_KERNELS = {'bilinear': (0, bilinear_weights), 'bicubic': (-1, bicubic_weights)}

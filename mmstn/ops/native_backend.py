@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from . import _ext
 from .coordinates import coordinate_dtype
 from .kernels import SamplingKernel
-from .torch_backend import output_dtype
+from .torch_backend import is_transformed, output_dtype
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_PIXELS = 2**31 - 1  # of a map with its border: the kernels count them in 32 bits
@@ -37,36 +36,10 @@ def covers(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
         return False
     if (input.shape[2] + 4) * (input.shape[3] + 2) + 2 > MOST_PIXELS:
         return False
-    return torch.compiler.is_compiling() or not _is_transformed(input, map)
+    return not is_transformed()  # which the op's own derivatives know nothing of
 
 
-def _is_transformed(*tensors: Tensor) -> bool:
-    """Whether torch.func or forward-mode AD follows the tensors: the op knows neither."""
-    if forward_ad._current_level >= 0:
-        return True
-    return any(torch._C._functorch.is_functorch_wrapped_tensor(tensor) for tensor in tensors)
-
-
-def affine_grid_sample(
-    input: Tensor,
-    matrix: Tensor,
-    out_size: Sequence[int],
-    mode: str,
-    padding_mode: str,
-    align_corners: bool,
-) -> Tensor:
-    """:func:`mmstn.ops.affine_grid_sample` for what :func:`covers` says yes to, with the axis K."""
-    return _sample(input, matrix, out_size, mode, padding_mode, align_corners)
-
-
-def grid_sample(
-    input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool
-) -> Tensor:
-    """:func:`mmstn.ops.grid_sample` for what :func:`covers` says yes to, with the axis K."""
-    return _sample(input, grid, grid.shape[2:4], mode, padding_mode, align_corners)
-
-
-def _sample(
+def sample(
     input: Tensor,
     map: Tensor,
     out_size: Sequence[int],
@@ -74,6 +47,7 @@ def _sample(
     padding_mode: str,
     align_corners: bool,
 ) -> Tensor:
+    """As :func:`mmstn.ops.torch_backend.sample`, for what :func:`covers` says yes to."""
     dtype = coordinate_dtype(input.dtype, map.dtype)
     return torch.ops.mmstn.sample.default(  # no search among overloads
         input,

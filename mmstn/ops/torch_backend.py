@@ -1,65 +1,134 @@
-"""The sampler in plain PyTorch: works wherever PyTorch does, in two and three dimensions."""
+"""The sampler in plain PyTorch: works wherever PyTorch does, in two and three dimensions.
+
+``F.grid_sample`` is fast but has no forward-mode derivative, and its second derivative, which old
+versions lack, mixes in pixels that no point touches. There the paper's sum over the pixels under
+the kernel is written out in operations that PyTorch differentiates any number of times.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .coordinates import autocast_enabled, coordinate_dtype, pad_index, to_pixels
 from .grids import matrix_grid
-from .kernels import BICUBIC, SamplingKernel
+from .kernels import CELL_KERNELS, SamplingKernel
 
 # Normalised coordinates are held within this bound. Nothing that lies further out than a million
 # half-widths of a map can be told apart in float32, and larger numbers overflow on the way to
 # pixels.
 FARTHEST = 2.0**20
 
+# Of a coordinate in [-1, 1] on its way to pixels, as a grid was made, moved and scaled: in units
+# of the type's epsilon and the map's size.
+ROUNDING_ERRORS = 2
 
-def affine_grid_sample(
+# PyTorch's numbers of them.
+_MODES = {'bilinear': 0, 'bicubic': 2}
+_PADDING_MODES = {'zeros': 0, 'border': 1, 'reflection': 2}
+
+# Old versions of PyTorch have other names for these.
+is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
+_num_transforms = getattr(
+    torch._C._functorch,
+    'get_dynamic_layer_stack_depth',
+    lambda: int(torch._C._functorch.peek_interpreter_stack() is not None),
+)
+
+
+def sample(
     input: Tensor,
-    matrix: Tensor,
+    warp: Tensor,
     out_size: Sequence[int],
     mode: str | SamplingKernel,
     padding_mode: str,
     align_corners: bool,
+    written_out: bool = False,
 ) -> Tensor:
-    """:func:`mmstn.ops.affine_grid_sample` for arguments that were checked, with the axis K."""
-    grid = matrix_grid(
-        matrix.to(coordinate_dtype(input.dtype, matrix.dtype)), out_size, align_corners
-    )
-    return grid_sample(input, grid, mode, padding_mode, align_corners)
+    """Samples ``input`` through matrices or at the points of a grid, all of them checked before.
 
+    Args:
+        input: (N, C, [D,] H, W).
+        warp: Matrices (N, K, 2, 3), (N, K, 3, 3), (N, K, 3, 4) or (N, K, 4, 4), or points
+            (N, K, [D',] H', W', 2 or 3).
+        out_size: ([D',] H', W').
+        mode: See :func:`mmstn.ops.grid_sample`.
+        padding_mode: See there.
+        align_corners: See there.
+        written_out: Whether to do without ``F.grid_sample``.
 
-def grid_sample(
-    input: Tensor, grid: Tensor, mode: str | SamplingKernel, padding_mode: str, align_corners: bool
-) -> Tensor:
-    """:func:`mmstn.ops.grid_sample` for arguments that were checked, with the axis K."""
-    out_dtype = output_dtype(input, grid)
-    dtype = coordinate_dtype(input.dtype, grid.dtype)
-    finite = None
-    if padding_mode == 'zeros':  # far out there is nothing to sample
-        grid = grid.to(dtype).clamp(-FARTHEST, FARTHEST).nan_to_num(FARTHEST)
-    else:
-        finite = grid.isfinite().all(dim=-1)  # (N, K, [D',] H', W')
-        grid = torch.where(finite[..., None], grid.to(dtype), 0).clamp(-FARTHEST, FARTHEST)
+    Returns:
+        (N, K, C, [D',] H', W').
+    """
+    grid = warp.to(coordinate_dtype(input.dtype, warp.dtype))
+    if warp.dim() == 4:
+        grid = matrix_grid(grid, out_size, align_corners)
+    unknown = grid.isnan().any(dim=-1)  # (N, K, [D',] H', W')
+    points = torch.where(unknown[..., None], 0, grid).clamp(-FARTHEST, FARTHEST)
 
     # The transformers of an image become rows of one tall grid: so none of them needs a copy of it.
-    tall = grid.flatten(1, 2)
-    if mode == 'bilinear' or (mode == 'bicubic' and grid.shape[-1] == 2):
-        samples = F.grid_sample(input.to(dtype), tall, mode, padding_mode, align_corners)
+    arguments = (input.to(grid.dtype), points.flatten(1, 2), mode, padding_mode, align_corners)
+    is_fast = mode == 'bilinear' or (mode == 'bicubic' and grid.shape[-1] == 2)
+    if not is_fast or written_out or is_transformed():
+        samples = _sum_of_taps(*arguments)
+    elif is_compiling() or torch.jit.is_tracing():
+        samples = F.grid_sample(*arguments)
     else:
-        samples = _sum_of_taps(input.to(dtype), tall, mode, padding_mode, align_corners)
+        samples = _GridSample.apply(*arguments)
     samples = samples.unflatten(2, grid.shape[1:3]).movedim(2, 1)
-    if finite is not None:
-        samples = torch.where(finite[:, :, None], samples, 0)
-    return samples.to(out_dtype)
+
+    # Of a point that is not a number nothing reaches the map, but its derivatives of any order are
+    # not numbers either, so that a broken theta is seen. Those of 'nearest' are zero everywhere.
+    unknown = unknown[:, :, None]
+    if mode == 'nearest':
+        samples = torch.where(unknown, math.nan, samples)
+    else:
+        nan = torch.where(unknown, grid.sum(dim=-1)[:, :, None], 0).exp()
+        samples = torch.where(unknown, nan, samples)
+    return samples.to(output_dtype(input, warp))
 
 
-def output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:
+def backward(
+    gradient: Tensor,
+    input: Tensor,
+    warp: Tensor,
+    mode: str,
+    padding_mode: str,
+    align_corners: bool,
+) -> tuple[Tensor, Tensor]:
+    """The gradients of :func:`sample` to ``input`` and ``warp``, differentiable once more.
+
+    Args:
+        gradient: That of the samples, (N, K, C, [D',] H', W').
+        input: As in :func:`sample`.
+        warp: As there.
+        mode: As there.
+        padding_mode: As there.
+        align_corners: As there.
+    """
+
+    def written_out(input: Tensor, warp: Tensor) -> Tensor:
+        options = (mode, padding_mode, align_corners)
+        return sample(input, warp, gradient.shape[3:], *options, written_out=True)
+
+    samples, pull_back = torch.func.vjp(written_out, input, warp)
+    return pull_back(gradient.to(samples.dtype))
+
+
+def is_transformed() -> bool:
+    """Whether torch.func or forward-mode differentiation is at work."""
+    if _num_transforms() > 0:
+        return True
+    return not is_compiling() and forward_ad._current_level >= 0
+
+
+def output_dtype(input: Tensor, warp: Tensor) -> torch.dtype:
     """The type of ``input``; under autocast that of ``F.grid_sample``: the wider one of both.
 
     On a CPU autocast runs ``F.grid_sample`` in float32 at least.
@@ -67,8 +136,32 @@ def output_dtype(input: Tensor, grid: Tensor) -> torch.dtype:
     device = input.device.type
     if not autocast_enabled(device):
         return input.dtype
-    wider = torch.promote_types(input.dtype, grid.dtype)
+    wider = torch.promote_types(input.dtype, warp.dtype)
     return torch.promote_types(wider, torch.float32) if device == 'cpu' else wider
+
+
+class _GridSample(torch.autograd.Function):
+    """``F.grid_sample``, for a map and a grid without K, with derivatives of any order."""
+
+    @staticmethod
+    def forward(ctx, input: Tensor, grid: Tensor, *options) -> Tensor:
+        ctx.save_for_backward(input, grid)
+        ctx.options = options
+        return F.grid_sample(input, grid, *options)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        input, grid = ctx.saved_tensors
+        if torch.is_grad_enabled() or is_transformed():
+            result = backward(gradient[:, None], input, grid[:, None], *ctx.options)
+        else:
+            mode, padding_mode, align_corners = ctx.options
+            aten = torch.ops.aten
+            once = (aten.grid_sampler_2d_backward, aten.grid_sampler_3d_backward)[input.dim() - 4]
+            numbers = _MODES[mode], _PADDING_MODES[padding_mode]
+            wanted = ctx.needs_input_grad[:2]
+            result = once(gradient, input, grid, *numbers, align_corners, wanted)
+        return *result, None, None, None
 
 
 def _sum_of_taps(
@@ -79,47 +172,67 @@ def _sum_of_taps(
     Args:
         input: (N, C, [D,] H, W).
         grid: (N, [D',] H', W', 2 or 3), finite.
-        mode: Any kernel but those that ``F.grid_sample`` has.
-        padding_mode: See :func:`mmstn.ops.grid_sample`.
+        mode: See :func:`mmstn.ops.grid_sample`.
+        padding_mode: See there.
         align_corners: See there.
 
     Returns:
         (N, C, [D',] H', W').
     """
     sizes = input.shape[2:]
-    axes = []  # of each axis, slowest first: the taps as (pixel, is inside, weight), each (N, P)
+    axes = []  # of each axis, slowest first: its taps as (pixel, weight, counts)
     for axis, size in enumerate(sizes):
         points = to_pixels(grid.flatten(1, -2)[..., -1 - axis], size, align_corners)
         taps = []
-        for index, weight in _taps(points, mode):
-            inside = (index >= 0) & (index < size) if padding_mode == 'zeros' else None
-            taps.append((pad_index(index, size, padding_mode, align_corners), inside, weight))
+        for index, weight, counts in _taps(points, size, mode):
+            if padding_mode == 'zeros':
+                inside = (index >= 0) & (index < size)
+                counts = inside if counts is None else counts & inside
+            taps.append((pad_index(index, size, padding_mode, align_corners), weight, counts))
         axes.append(taps)
 
     pixels = input.flatten(2)
     samples = 0
     for taps in itertools.product(*axes):
-        flat, weight, inside = 0, 1, None
-        for size, (index, tap_inside, tap_weight) in zip(sizes, taps, strict=True):
+        flat, weight = 0, 1
+        for size, (index, tap_weight, _) in zip(sizes, taps, strict=True):
             flat = flat * size + index
             weight = weight * tap_weight
-            if tap_inside is not None:
-                inside = tap_inside if inside is None else inside & tap_inside
         values = pixels.gather(2, flat[:, None].expand(-1, pixels.shape[1], -1))
-        if (
-            inside is not None
-        ):  # by choice, not by a weight of 0: what is read there may be inf or nan
-            values = torch.where(inside[:, None], values, 0)
+        for _, _, counts in taps:
+            if counts is not None:  # by choice, not by a weight of 0: the value may be inf or nan
+                values = torch.where(counts[:, None], values, 0)
         samples = samples + values * weight[:, None]
     return samples.unflatten(2, grid.shape[1:-1])
 
 
-def _taps(points: Tensor, mode: str | SamplingKernel) -> list[tuple[Tensor, Tensor]]:
-    """The pixels that count for ``points`` on one axis: (whole numbers, weights), each (N, P)."""
+def _taps(
+    points: Tensor, size: int, mode: str | SamplingKernel
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """The pixels that may count for ``points`` on an axis of ``size`` pixels.
+
+    Args:
+        points: In pixels, (N, P).
+        size: The number of pixels of the map along the axis.
+        mode: The sampling kernel.
+
+    Yields:
+        Whole numbers, weights, and which of them count (None: all), each (N, P).
+    """
+    at = points.detach()
+    # A point that lies on a border of cells comes here with a few rounding errors. So far before it
+    # belongs to the next cell too; else regular grids would take their pixels unevenly.
+    rounding = ROUNDING_ERRORS * torch.finfo(points.dtype).eps * size
     if mode == 'nearest':  # equation (4): floor(x + 0.5), not PyTorch's round half to even
         # Its weight has a gradient of zero, not none: parameters behind it stay part of the graph.
-        return [(torch.floor(points.detach() + 0.5).long(), 1 + 0 * points)]
-    kernel = BICUBIC if mode == 'bicubic' else mode
-    first = torch.floor(points.detach() - kernel.support) + 1
-    pixels = [first + tap for tap in range(kernel.num_taps)]
-    return [(pixel.long(), kernel(points - pixel)) for pixel in pixels]
+        yield torch.floor(at + (0.5 + rounding)).long(), 1 + 0 * points, None
+    elif mode in CELL_KERNELS:
+        first, weights = CELL_KERNELS[mode]
+        cell = torch.floor(at + rounding)
+        for tap, weight in enumerate(weights(points - cell)):
+            yield cell.long() + (first + tap), weight, None
+    else:
+        first = torch.floor(at - mode.support) + 1
+        for tap in range(mode.num_taps):
+            distance = points - (first + tap)
+            yield (first + tap).long(), mode(distance), distance.abs() < mode.support

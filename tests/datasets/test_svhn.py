@@ -115,7 +115,7 @@ def test_wrong_root_says_what_was_looked_for_and_how_to_get_it(tmp_path):
     for part in (f'{root}/train/digitStruct.mat', f'{root}/extra/digitStruct.mat'):
         assert part in str(error.value)
     for tool in ('download_svhn', 'make_svhn_like'):  # commands as one can paste them
-        command = f'`python tools/dataset_converters/{tool}.py {root}`'
+        command = f'`python tools/data/{tool}.py {root}`'
         assert command in str(error.value)
 
 

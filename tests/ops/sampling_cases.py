@@ -61,5 +61,5 @@ def truth(input, map, out_size, options, gradient):
     input = input.double().detach().requires_grad_()
     map = map.double().detach().requires_grad_()
     grid = points_of(map, out_size, options[2])
-    samples = torch_backend.grid_sample(input, grid, *options)
+    samples = torch_backend.sample(input, grid, out_size, *options)
     return samples, *torch.autograd.grad(samples, (input, map), gradient.double())

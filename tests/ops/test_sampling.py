@@ -1,6 +1,8 @@
 """The sampling functions against the paper's double sum, PyTorch's own ops and values by hand."""
 
 import itertools
+import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -14,12 +16,15 @@ from mmstn.ops import (
     matrix_grid,
     reference_grid_sample,
     regular_grid,
+    use_backend,
 )
 
 MODES = ('nearest', 'bilinear', 'bicubic')
 PADDINGS = ('zeros', 'border', 'reflection')
 OPTIONS = list(itertools.product(MODES, PADDINGS, (False, True)))
 LANCZOS = SamplingKernel(lambda d: torch.sinc(d) * torch.sinc(d / 3), support=3)
+NARROW = SamplingKernel(lambda d: (1 - 2 * d.abs()).sqrt(), support=0.5)
+BACKENDS = ('torch',)
 
 
 def random_case(size=(5, 7), num_transformers=3, reach=2.5, seed=0):
@@ -163,24 +168,80 @@ def test_gradients_by_finite_differences(mode, padding_mode, align_corners):
     )
 
 
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=[*MODES, 'lanczos'])
 @pytest.mark.parametrize('padding_mode', PADDINGS)
-def test_points_that_are_not_finite_sample_nothing(mode, padding_mode):
-    image, grid = random_case()
-    image.requires_grad_()
-    clean = grid_sample(image, grid, mode, padding_mode)
-    bad = grid.clone()
-    bad[0, 0, 0, 0] = float('nan')
-    bad[1, 2, 3, 4, 1] = float('inf')
-    bad[1, 2, 3, 5, 0] = -float('inf')
-    bad.requires_grad_()
-    samples = grid_sample(image, bad, mode, padding_mode)
-    samples.sum().backward()
-    assert samples[0, 0, :, 0, 0].eq(0).all()
-    assert samples[1, 2, :, 3, 4:].eq(0).all()
-    finite = bad.isfinite().all(-1)[:, :, None].expand_as(samples)
-    torch.testing.assert_close(samples[finite], clean[finite])
-    assert bad.grad.isfinite().all() and image.grad.isfinite().all()
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('size', [(5, 7), (1, 4), (1, 1), (3, 1, 4)])
+def test_a_point_that_is_not_a_number_samples_none(
+    backend, mode, padding_mode, align_corners, size
+):
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(2, 3, *size, dtype=torch.float64, generator=generator).requires_grad_()
+    shape = (2, 2, *(2,) * (len(size) - 1), 5, len(size))
+    grid = torch.rand(shape, dtype=torch.float64, generator=generator) * 2 - 1
+    grid[0, 0, ..., 0, :] = NAN
+    grid[1, 1, ..., 3, 1] = NAN  # the other coordinates stay what they are
+    grid[1, 1, ..., 4, 0] = NAN
+    grid[1, 1, ..., 4, 1] = INF
+    unknown = grid.isnan().any(-1)
+    clean = grid.nan_to_num(0.3, posinf=0.3).requires_grad_()
+    grid.requires_grad_()
+    options = (mode, padding_mode, align_corners)
+    with use_backend(backend):
+        samples = grid_sample(image, grid, *options)
+        others = grid_sample(image, clean, *options)
+        gradient = torch.randn(samples.shape, dtype=torch.float64, generator=generator)
+        actual = torch.autograd.grad(samples, (image, grid), gradient)
+        gradient = gradient * ~unknown[:, :, None]
+        expected = torch.autograd.grad(others, (image, clean), gradient)
+    assert torch.equal(samples.isnan(), unknown[:, :, None].expand_as(samples))
+    torch.testing.assert_close(samples.nan_to_num(0), others * ~unknown[:, :, None])
+    torch.testing.assert_close(actual[0], expected[0])  # nothing reaches the map
+    torch.testing.assert_close(actual[1][~unknown], expected[1][~unknown])
+    lost = actual[1][unknown]
+    assert lost.eq(0).all() if mode == 'nearest' else lost.isnan().all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize(('rows', 'entry'), [(2, (0, 2)), (2, (1, 0)), (3, (0, 1)), (3, (2, 0))])
+def test_a_broken_theta_is_seen(backend, mode, rows, entry):
+    image = torch.rand(1, 2, 6, 6, requires_grad=True)
+    matrix = torch.eye(3)[None, :rows].clone()
+    matrix[(0, *entry)] = NAN
+    matrix.requires_grad_()
+    with use_backend(backend):
+        samples = affine_grid_sample(image, matrix, (4, 4), mode, 'border')
+        samples.sum().backward()
+    assert samples.isnan().all() and image.grad.eq(0).all()
+    assert mode == 'nearest' or matrix.grad.isnan().any()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('mode', [*MODES, LANCZOS], ids=[*MODES, 'lanczos'])
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('huge', [INF, -INF, 3e38, -3e38])
+def test_infinite_and_huge_points_lie_outside(backend, mode, align_corners, huge):
+    image = torch.rand(1, 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    grid = torch.tensor([[[[huge, 0.1], [0.1, huge]]]]).double().requires_grad_()
+    outside = math.copysign(3, huge)  # where the border is the same all over
+    with use_backend(backend):
+        for padding_mode in PADDINGS:
+            samples = grid_sample(image, grid, mode, padding_mode, align_corners).flatten()
+            assert samples.isfinite().all()
+            if padding_mode == 'zeros':
+                assert samples.eq(0).all()
+            if padding_mode == 'border' and mode != LANCZOS:  # whose weights do not sum to one
+                near = torch.tensor([[[[outside, 0.1], [0.1, outside]]]]).double()
+                expected = grid_sample(image, near, mode, padding_mode, align_corners)
+                torch.testing.assert_close(samples, expected.flatten())
+            d_image, d_grid = torch.autograd.grad(samples.sum(), (image, grid))
+            assert d_image.isfinite().all()
+            assert d_grid[0, 0, 0, 0] == 0 and d_grid[0, 0, 1, 1] == 0
 
 
 @pytest.mark.parametrize(('mode', 'padding_mode', 'align_corners'), OPTIONS)
@@ -199,6 +260,63 @@ def test_pixels_that_are_not_finite_stay_where_they_are(mode):
     image[..., 5, :] = float('nan')
     outside = torch.tensor([[[[0.0, -5.0], [0.0, 5.0], [9.0, 0.1]]]])
     assert grid_sample(image, outside, mode).eq(0).all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize(
+    'mode', ['nearest', 'bilinear', NARROW], ids=['nearest', 'bilinear', 'own']
+)
+@pytest.mark.parametrize('padding_mode', PADDINGS)
+def test_derivatives_know_nothing_of_pixels_that_no_point_touches(backend, mode, padding_mode):
+    image = torch.randn(1, 1, 12, 12, dtype=torch.float64)
+    image[..., [0, -1], :] = INF
+    image[..., [0, -1]] = NAN
+    grid = torch.rand(1, 1, 3, 3, 2, dtype=torch.float64) * 0.6 - 0.3
+    if padding_mode == 'zeros':
+        grid[0, 0, 0] = torch.tensor([[5.0, 0.1], [0.1, -1.7], [1e30, -1.7]])
+    image.requires_grad_()
+    grid.requires_grad_()
+    with use_backend(backend):
+        samples = grid_sample(image, grid, mode, padding_mode)
+        first = torch.autograd.grad(samples.square().sum(), (image, grid), create_graph=True)
+        second = torch.autograd.grad(
+            sum(tensor.square().sum() for tensor in first), (image, grid), create_graph=True
+        )
+        third = torch.autograd.grad(sum(tensor.square().sum() for tensor in second), (image, grid))
+    assert all(tensor.isfinite().all() for tensor in (samples, *first, *second, *third))
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('source', ['matrix', 'grid', 'affine_grid'])
+def test_nearest_takes_the_exact_pixel_at_every_size(backend, dtype, align_corners, source):
+    """Of a regular grid many points lie between two pixels, where a rounding error could decide."""
+    sizes = (1, 2, 3, 5, 7, 10, 15, 16, 28, 31, 64, 96, 100, 112, 224, 448, 1000)
+    matrix = torch.eye(2, 3, dtype=dtype)[None]
+    for size, count in itertools.product(sizes, sizes):
+        exact = [exact_pixel(j, count, size, align_corners) for j in range(count)]
+        ramp = torch.arange(size, dtype=dtype).expand(1, 1, 1, size)
+        with use_backend(backend):
+            options = ('nearest', 'border', align_corners)
+            if source == 'matrix':
+                samples = affine_grid_sample(ramp, matrix, (1, count), *options)
+            elif source == 'grid':
+                grid = matrix_grid(matrix, (1, count), align_corners)
+                samples = grid_sample(ramp, grid, *options)
+            else:
+                grid = F.affine_grid(matrix, [1, 1, 1, count], align_corners=align_corners)
+                samples = grid_sample(ramp, grid, *options)
+        assert samples.flatten().tolist() == exact, (size, count)
+
+
+def exact_pixel(j, count, size, align_corners):
+    """floor(x + 0.5) for the pixel coordinate x of point j, as the fraction that it is."""
+    if align_corners:
+        x = Fraction(j * (size - 1), count - 1) if count > 1 else Fraction(size - 1, 2)
+    else:
+        x = Fraction(size * (2 * j + 1), 2 * count) - Fraction(1, 2)
+    return min(math.floor(x + Fraction(1, 2)), size - 1)
 
 
 def test_horizon_of_a_projective_map_keeps_gradients_finite():

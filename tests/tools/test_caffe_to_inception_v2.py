@@ -155,6 +155,46 @@ def test_a_source_that_would_run_code_is_refused(tool, tmp_path):
             return (Path.touch, (tmp_path / 'touched',))
 
     torch.save(dict(state_dict=Evil()), tmp_path / 'source.pth')
-    with pytest.raises(Exception, match='[Ww]eights'):
+    with pytest.raises(SystemExit, match='source.pth: expected .*[Ww]eights'):
         tool.main([str(tmp_path / 'source.pth'), str(tmp_path / 'target.pth')])
     assert not (tmp_path / 'touched').exists()
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'\x80',
+        b'# A text',
+        b'\x89PNG\r\n\x1a\n',
+        b'PK\x03\x04' + bytes(40),
+        'a tensor',
+        'a list',
+        'numbers by name',
+        'cut off',
+        'a folder',
+        'nothing',
+    ],
+)
+def test_wrong_files_are_told_what_was_expected(tool, tmp_path, content):
+    path = tmp_path / 'source.pth'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == 'a folder':
+        path.mkdir()
+    elif content != 'nothing':
+        wrong = {'a tensor': torch.ones(3), 'a list': [torch.ones(3)], 'numbers by name': {'a': 1}}
+        torch.save(wrong.get(content, {'a': torch.ones(3)}), path)
+        if content == 'cut off':
+            path.write_bytes(path.read_bytes()[:-100])
+    message = 'source.pth: (expected the named weights|.*No such file|.*Is a directory)'
+    with pytest.raises(SystemExit, match=message):
+        tool.main([str(path), str(tmp_path / 'target.pth')])
+    assert not (tmp_path / 'target.pth').exists()
+
+
+def test_weights_of_other_shapes(tool, source):
+    for shape in ((), (5,), (96, 1, 1, 1)):
+        broken = {**source, 'inception_4c_pool_proj.weight': torch.zeros(shape)}
+        with pytest.raises(ValueError, match='must have shape'):
+            tool.convert(broken)

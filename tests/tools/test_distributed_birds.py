@@ -53,7 +53,7 @@ class LossesHook(Hook):
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """A config of the bird classifier and a folder of twelve birds beside it."""
-    for folder in (TOOLS / 'dataset_converters', tmp_path):
+    for folder in (TOOLS / 'data', tmp_path):
         monkeypatch.syspath_prepend(folder)
     import make_cub_like
 

@@ -12,17 +12,26 @@ import pytest
 from mmstn.datasets import CUBParts
 from mmstn.datasets.cub import PARTS
 
-TOOLS = Path(__file__).parents[2] / 'tools/dataset_converters'
+TOOLS = Path(__file__).parents[2] / 'tools/data'
+
+
+def start(out, *options):
+    return subprocess.Popen(
+        [sys.executable, str(TOOLS / 'make_cub_like.py'), str(out), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOLS.parents[1])},
+    )
+
+
+def finish(process):
+    output = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, *output)
 
 
 def make(out, *options):
-    return subprocess.run(
-        [sys.executable, str(TOOLS / 'make_cub_like.py'), str(out), *options],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, 'PYTHONPATH': str(TOOLS.parents[1])},
-    )
+    return finish(start(out, *options))
 
 
 @pytest.fixture(scope='module')
@@ -40,7 +49,7 @@ def test_the_dataset_reads_it(birds):
         dataset = CUBParts(data_root=str(birds / 'first'), split=split)
         assert len(dataset) == number and len(dataset.CLASSES) == 4
         assert [info['gt_label'] for info in dataset] == sorted([0, 1, 2, 3] * (number // 4))
-    assert not list(birds.glob('*.partial'))
+    assert {path.name for path in birds.iterdir()} == {'first', 'again', 'other'}
 
 
 def test_boxes_and_parts_lie_in_the_image(birds):
@@ -123,3 +132,13 @@ def test_bad_options(tmp_path, options, message):
 def test_a_folder_that_exists_is_left_alone(tmp_path):
     result = make(tmp_path)
     assert result.returncode == 2 and 'is there already' in result.stderr
+
+
+def test_two_at_once_make_one_set(tmp_path):
+    options = ('--species', '1', '--train', '2', '--test', '1', '--size', '64')
+    results = [finish(process) for process in [start(tmp_path / 'out', *options) for _ in range(2)]]
+    assert os.listdir(tmp_path) == ['out']
+    assert len(CUBParts(data_root=str(tmp_path / 'out'))) == 2
+    assert results[0].returncode == 0 or results[1].returncode == 0
+    for result in results:
+        assert result.returncode == 0 or 'out' in result.stderr.splitlines()[-1], result.stderr

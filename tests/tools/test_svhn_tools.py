@@ -14,7 +14,7 @@ import pytest
 from mmstn.datasets import SVHN
 from mmstn.datasets.digit_struct import read_digit_struct, write_digit_struct
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'dataset_converters'
+TOOLS = Path(__file__).parents[2] / 'tools' / 'data'
 
 
 def load(name):

@@ -65,7 +65,8 @@ def convert(source: dict[str, Tensor]) -> dict[str, Tensor]:
             )
         return tensor
 
-    pool_channels = source.get('inception_4c_pool_proj.weight', torch.empty(128)).shape[0]
+    pool = 'inception_4c_pool_proj.weight'
+    pool_channels = 96 if pool in source and source[pool].shape[:1] == (96,) else 128
     target = InceptionV2(pool_channels=pool_channels).state_dict()
     result = {}
     for weight in [name for name in target if name.endswith('.conv.weight')]:
@@ -94,18 +95,34 @@ def convert(source: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(source: str) -> dict[str, Tensor]:
-    """Reads tensors, and nothing that could run code, from a file or an address."""
+    """Reads tensors, and nothing that could run code, from a file or an address.
+
+    Raises:
+        OSError: If there is no such file or address.
+        ValueError: If it holds anything else.
+    """
     if source.startswith('open-mmlab://'):
         models = get_external_models()
         name = source.removeprefix('open-mmlab://')
         if name not in models:
             raise ValueError(f'mmengine knows no model {source!r}')
         source = models[name]
-    if source.startswith(('http://', 'https://')):
-        state = torch.hub.load_state_dict_from_url(source, map_location='cpu', weights_only=True)
-    else:
-        state = torch.load(source, map_location='cpu', weights_only=True)
-    return state.get('state_dict', state)
+    expected = 'expected the named weights of a BN-Inception, a file that torch.save has written'
+    try:
+        if source.startswith(('http://', 'https://')):
+            state = torch.hub.load_state_dict_from_url(
+                source, map_location='cpu', weights_only=True
+            )
+        else:
+            state = torch.load(source, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # unpickling another file ends in anything
+        raise ValueError(f'{expected} ({type(error).__name__}: {error})') from error
+    state = state.get('state_dict', state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
+        raise ValueError(f'{expected}, got {type(state).__name__}')
+    return state
 
 
 def main(argv: list[str] | None = None) -> None:

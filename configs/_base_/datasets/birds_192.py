@@ -1,5 +1,5 @@
 # Drawn birds in the layout of CUB, at a size that a CPU can train on:
-#   python tools/dataset_converters/make_cub_like.py data/birds --species 16 --train 160 --test 40
+#   python tools/data/make_cub_like.py data/birds --species 16 --train 160 --test 40
 #     --size 288 --detail 0.025
 # A period of the feathers' pattern is 5.4 px long at a short side of 216 px.
 _base_ = './cub_448.py'

@@ -1,4 +1,4 @@
-# The small set in SVHN's format: python tools/dataset_converters/make_svhn_like.py. 500 of its
+# The small set in SVHN's format: python tools/data/make_svhn_like.py. 500 of its
 # 6,000 training images are held out. The window is that of the real data; its contrast is
 # stretched, of which the paper has no word: in a short schedule there is no time to learn to see
 # faint digits of every colour.

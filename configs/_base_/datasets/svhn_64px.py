@@ -1,4 +1,4 @@
-# SVHN's full numbers in data/svhn: python tools/dataset_converters/download_svhn.py. The box around
+# SVHN's full numbers in data/svhn: python tools/data/download_svhn.py. The box around
 # all digits is enlarged by 30 % and scaled to 64 x 64; for training it is moved at random.
 
 # Mid-grey is 0, which is also what a spatial transformer sees outside the image.

@@ -1,2 +1,0 @@
-_base_ = './st-fc-affine_1xb64-2k_mnist5k-r.py'
-model = dict(backbone=dict(transformer=dict(grid_generator=dict(type='ProjectiveGridGenerator'))))

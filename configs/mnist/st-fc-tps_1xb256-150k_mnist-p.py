@@ -1,2 +1,0 @@
-_base_ = './st-fc-affine_1xb256-150k_mnist-p.py'
-model = dict(backbone=dict(transformer=dict(grid_generator=dict(type='TPSGridGenerator'))))

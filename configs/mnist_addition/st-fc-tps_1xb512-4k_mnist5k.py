@@ -1,2 +1,0 @@
-_base_ = './st-fc-affine_1xb512-4k_mnist5k.py'
-model = dict(backbone=dict(transformer=dict(grid_generator=dict(type='TPSGridGenerator'))))

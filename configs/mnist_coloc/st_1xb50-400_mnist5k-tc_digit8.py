@@ -1,4 +1,0 @@
-_base_ = './st_1xb50-400_mnist5k-tc_digit0.py'
-train_dataloader = dict(dataset=dict(dataset=dict(label=8)))
-val_dataloader = dict(dataset=dict(dataset=dict(label=8)))
-test_dataloader = val_dataloader

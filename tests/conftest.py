@@ -1,0 +1,6 @@
+"""Lets tests import the packages of tools/."""
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / 'tools'))  # last: tools/test.py is not Python's own
