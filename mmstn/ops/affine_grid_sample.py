@@ -24,7 +24,8 @@ def affine_grid_sample(
     """Warps ``input`` by affine or projective maps, K per image without a copy of the image.
 
     It equals ``grid_sample(input, matrix_grid(matrix, out_size, align_corners), ...)``, and the
-    convention is that of :func:`~mmstn.ops.grid_sample`.
+    convention is that of :func:`~mmstn.ops.grid_sample`. A projective matrix may have any factor,
+    negative ones too: it is the same map.
 
     Args:
         input: The feature map U, (N, C, H, W) or (N, C, D, H, W).

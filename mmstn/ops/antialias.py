@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .coordinates import coordinate_dtype, regular_axis
-from .grids import hold
+from .grids import clamp_away_from_zero, normalize_homography
 
 # Rounds off the square root where it begins, so that its slope stays finite there.
 ROUNDING = 0.02
@@ -56,6 +56,7 @@ def antialiased(
     if affine:
         bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(*matrix.shape[:-2], 1, 3)
         matrix = torch.cat([matrix, bottom], dim=-2)
+    matrix = normalize_homography(matrix)
     steps = [_step(size, align_corners) for size in out_size]  # of normalised output, per pixel
     halves = [_half(size, align_corners) for size in input.shape[2:]]
     x, y = (matrix.new_zeros(1), matrix.new_zeros(1, 1))
@@ -110,7 +111,7 @@ def _stretch(
     """How many input pixels a step of one output pixel is long, along x and along y."""
     rows = [matrix[..., r, :, None, None] for r in range(3)]
     w = rows[2][..., 0, :, :] * x + rows[2][..., 1, :, :] * y + rows[2][..., 2, :, :]
-    w = hold(w)
+    w = clamp_away_from_zero(w)
     result = []
     for column, step in ((0, steps[1]), (1, steps[0])):
         squares = 0
@@ -156,4 +157,4 @@ def _through(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:
     u, v, w = (
         m[..., r, 0, :, :] * x + m[..., r, 1, :, :] * y + m[..., r, 2, :, :] for r in range(3)
     )
-    return torch.stack([u, v], dim=-1) / hold(w)[..., None]
+    return torch.stack([u, v], dim=-1) / clamp_away_from_zero(w)[..., None]

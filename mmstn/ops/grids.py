@@ -10,8 +10,9 @@ from torch import Tensor
 from .checks import check_matrix, check_size
 from .coordinates import coordinate_dtype, regular_axis
 
-# A projective map sends the points of a line to infinity. Closer to it than this the homogeneous
-# coordinate is held, so that points become very distant but stay finite, and so do gradients.
+# A projective map sends the points of a line to infinity. The homogeneous coordinate stops this far
+# from zero, for a matrix that `normalize_homography` has scaled: points near the line become very
+# distant but stay finite, and so do gradients.
 MIN_HOMOGENEOUS = 1e-6
 
 
@@ -62,6 +63,8 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
     check_matrix(matrix, ndim=len(out_size))
     ndim = len(out_size)
     matrix = matrix.to(coordinate_dtype(matrix.dtype))
+    if matrix.shape[-2] > ndim:
+        matrix = normalize_homography(matrix)
     columns = matrix[(...,) + (None,) * ndim].unbind(-1 - ndim)  # each (*, rows, 1, 1[, 1])
 
     def term(column: int) -> Tensor:
@@ -76,10 +79,26 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
     points = points.expand(*matrix.shape[:-2], *out_size, matrix.shape[-2])
     if matrix.shape[-2] == ndim:
         return points
-    return points[..., :ndim] / hold(points[..., ndim:])
+    return points[..., :ndim] / clamp_away_from_zero(points[..., ndim:])
 
 
-def hold(w: Tensor) -> Tensor:
-    """Homogeneous coordinates, held away from zero on the side where they are; any shape."""
+def normalize_homography(matrix: Tensor) -> Tensor:
+    """The same projective map, with 1 as the largest number of the matrix's bottom row.
+
+    A homography is defined up to a factor, so the factor is a constant to autograd. A bottom row of
+    zeros, or with infinite numbers, stays as it is.
+
+    Args:
+        matrix: (*, 3, 3) or (*, 4, 4).
+
+    Returns:
+        ``matrix`` divided by a positive number, of the same shape.
+    """
+    largest = matrix.detach()[..., -1:, :].abs().amax(dim=-1, keepdim=True)
+    return matrix / torch.where((largest > 0) & largest.isfinite(), largest, 1)
+
+
+def clamp_away_from_zero(w: Tensor) -> Tensor:
+    """Homogeneous coordinates, at least ``MIN_HOMOGENEOUS`` on their side of zero; any shape."""
     least = torch.where(w < 0, -MIN_HOMOGENEOUS, MIN_HOMOGENEOUS).to(w.dtype)
     return torch.where(w.abs() < MIN_HOMOGENEOUS, least, w)

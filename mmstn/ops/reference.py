@@ -5,12 +5,15 @@ Every fast path is tested against it. Its cost grows with the product of input a
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from .checks import check_mode
 from .coordinates import pad_index, to_pixels
 from .kernels import BICUBIC, BILINEAR, SamplingKernel
+from .torch_backend import FARTHEST
 
 
 def reference_grid_sample(
@@ -33,30 +36,42 @@ def reference_grid_sample(
         The samples V, (N, K, C, H', W').
     """
     check_mode(mode, padding_mode)
-    finite = grid.isfinite().all(dim=-1)
-    grid = torch.where(finite[..., None], grid, 0)
+    grid = grid.clamp(-FARTHEST, FARTHEST)  # leaves what is not a number as it is
     x = to_pixels(grid[..., 0], input.shape[-1], align_corners)  # (N, K, H', W')
     y = to_pixels(grid[..., 1], input.shape[-2], align_corners)
+    # A point that is not a number has neither a sample nor, but for 'nearest', a derivative.
+    nowhere = (x * y).square()
+    if mode == 'nearest':
+        nowhere = nowhere.detach()
 
-    m, u_m = _extended_axis(x, input.shape[-1], padding_mode, align_corners)
-    n, u_n = _extended_axis(y, input.shape[-2], padding_mode, align_corners)
+    reach = 2 if isinstance(mode, str) else math.ceil(mode.support)  # of the kernel, in pixels
+    options = (reach + 1, padding_mode, align_corners)
+    x, m, u_m = _extended_axis(x.nan_to_num(), input.shape[-1], *options)
+    y, n, u_n = _extended_axis(y.nan_to_num(), input.shape[-2], *options)
     extended = input[:, :, u_n][..., u_m]  # U_nm, one row per n and one column per m
-    k_x = _weights(x, m, mode) * finite[..., None]
-    k_y = _weights(y, n, mode)
-    return torch.einsum('bcnm,bkhwm,bkhwn->bkchw', extended, k_x, k_y)
+    k_x, k_y = _weights(x, m, mode), _weights(y, n, mode)
+    sums = torch.einsum('bcnm,bkhwm,bkhwn->bkchw', extended, k_x, k_y)
+    nowhere = nowhere[:, :, None]
+    return torch.where(nowhere.isnan(), nowhere, sums)
 
 
 def _extended_axis(
-    coordinate: Tensor, size: int, padding_mode: str, align_corners: bool
-) -> tuple[Tensor, Tensor]:
-    """The pixels m that the sum runs over, and which pixel of the map each of them shows."""
+    coordinate: Tensor, size: int, reach: int, padding_mode: str, align_corners: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The points, the pixels m that the sum runs over, and which pixel of the map each m shows.
+
+    What padding shows goes on without an end. Points are brought near the map first: to where the
+    extended map is the same.
+    """
     if padding_mode == 'zeros':  # pixels outside add nothing: the paper's sum over the map itself
         m = torch.arange(size)
-        return m, m
-    reach = int(coordinate.detach().abs().max()) if coordinate.numel() else 0
-    margin = reach + 3  # the widest kernel that is built in reaches two pixels
-    m = torch.arange(-margin, size + margin)
-    return m, pad_index(m, size, padding_mode, align_corners)
+        return coordinate, m, m
+    if padding_mode == 'border':
+        coordinate = coordinate.clamp(-reach, size - 1 + reach)
+    else:
+        coordinate = coordinate.remainder(2 * max(size - 1, 1) if align_corners else 2 * size)
+    m = torch.arange(-2 * reach, 2 * size + 2 * reach)
+    return coordinate, m, pad_index(m, size, padding_mode, align_corners)
 
 
 def _weights(coordinate: Tensor, pixels: Tensor, mode: str | SamplingKernel) -> Tensor:

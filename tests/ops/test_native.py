@@ -7,8 +7,15 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.autograd import gradcheck
 
-from mmstn.ops import affine_grid_sample, grid_sample, reference_grid_sample, use_backend
+from mmstn.ops import (
+    affine_grid_sample,
+    grid_sample,
+    matrix_grid,
+    reference_grid_sample,
+    use_backend,
+)
 from tests.ops.sampling_cases import (
     MODES,
     PADDINGS,
@@ -208,23 +215,97 @@ def test_windows_beside_the_map_touch_nothing(kernels, mode, channels):
         assert not any(tensor.any() for tensor in (samples, *gradients))
 
 
-@pytest.mark.parametrize('channels', [1, 3, 20])
+def same(actual, expected, at=None, tolerance=1e-5):
+    """Whether tensors agree, in their places ``at``."""
+    if at is not None:
+        actual, expected = actual[at], expected[at]
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+NAN_SHAPES = [(1, 6, 7), (3, 6, 7), (20, 6, 7), (3, 40, 50), (1, 1, 5), (2, 5, 1), (4, 1, 1)]
+FAR = 2.0**20
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('padding_mode', PADDINGS)
 @pytest.mark.parametrize('mode', MODES)
-def test_points_that_are_no_numbers_sample_nothing(kernels, mode, padding_mode, channels):
-    image = torch.randn(1, channels, 6, 7, requires_grad=True)
-    grid = (torch.rand(1, 1, 8, 9, 2) * 2.4 - 1.2).requires_grad_()
-    bad = torch.zeros(1, 1, 8, 9, dtype=torch.bool)
-    with torch.no_grad():
-        for at, value in (((0, 0), torch.nan), ((3, 4), torch.inf), ((7, 8), -torch.inf)):
-            grid[0, 0][at][at[0] % 2] = value
-            bad[0, 0][at] = True
-    samples = grid_sample(image, grid, mode, padding_mode)
-    assert samples.isfinite().all()
-    assert (samples.movedim(2, -1)[bad] == 0).all()
-    d_image, d_grid = torch.autograd.grad(samples.sum(), (image, grid))
-    assert d_image.isfinite().all()
-    assert d_grid.isfinite().all() and (d_grid[bad] == 0).all()
+def test_points_that_are_no_numbers_have_no_sample(kernels, mode, padding_mode, align_corners):
+    """A NaN coordinate gives NaN, and nothing of it reaches the map or other points."""
+    options = (mode, padding_mode, align_corners)
+    for seed, shape in enumerate(NAN_SHAPES):
+        dtype = (torch.float32, torch.float64)[seed % 2]
+        generator = seeded(seed)
+        image = torch.randn(2, *shape, dtype=dtype, generator=generator)
+        image = laid_out(image, LAYOUTS[seed % 3]).requires_grad_()
+        clean = torch.rand(2, 2, 5, 7, 2, dtype=dtype, generator=generator) * 2.4 - 1.2
+        grid = clean.clone()
+        grid[0, 0, 0, 0] = torch.nan
+        grid[0, 1, 2, 3, 0] = torch.nan
+        grid[1, 0, 4, 6, 1] = torch.nan
+        grid[1, 1, 4, 5:, 1] = torch.nan
+        grid[1, 1, 4, 5, 0] = torch.inf
+        missing = grid.isnan().any(-1)
+        clean.requires_grad_()
+        grid.requires_grad_()
+
+        samples = grid_sample(image, grid, *options)
+        expected = grid_sample(image, clean, *options)
+        gradient = torch.randn(samples.shape, dtype=dtype, generator=generator)
+        d_image, d_grid = torch.autograd.grad(samples, (image, grid), gradient)
+        shown = ~missing[:, :, None].expand_as(samples)
+        wanted = torch.autograd.grad(expected, (image, clean), gradient * shown)
+        same(samples, expected, shown)
+        assert samples[~shown].isnan().all()
+        same(d_image, wanted[0])
+        same(d_grid, wanted[1], ~missing)
+        lost = d_grid[missing]
+        assert lost.eq(0).all() if mode == 'nearest' else lost.isnan().all()
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('padding_mode', PADDINGS)
+@pytest.mark.parametrize('mode', MODES)
+def test_infinite_and_huge_points_are_far_away(kernels, mode, padding_mode, align_corners):
+    options = (mode, padding_mode, align_corners)
+    for seed, shape in enumerate(NAN_SHAPES):
+        generator = seeded(seed)
+        image = torch.randn(1, *shape, generator=generator)
+        image = laid_out(image, LAYOUTS[seed % 3]).requires_grad_()
+        far = [torch.inf, -torch.inf, 3e38, -3e38, 2**21]
+        points = [(x, 0.3) for x in far] + [(0.3, y) for y in far] + [(far[0], far[1])]
+        grid = torch.tensor(points).reshape(1, 1, 1, -1, 2).requires_grad_()
+        samples = grid_sample(image, grid, *options)
+        assert samples.isfinite().all()
+        held = grid.detach().double().clamp(-FAR, FAR)
+        expected = reference_grid_sample(image.detach().double().cpu(), held.cpu(), *options)
+        if padding_mode != 'reflection':  # whose pixel is lost in rounding
+            same(samples.detach().cpu().double(), expected)
+        d_image, d_grid = torch.autograd.grad(samples.sum(), (image, grid))
+        assert d_image.isfinite().all()
+        assert torch.equal(d_grid[0, 0, 0, :5, 0], torch.zeros(5))
+        assert torch.equal(d_grid[0, 0, 0, 5:10, 1], torch.zeros(5))
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('rows', [2, 3])
+def test_a_matrix_that_is_no_number_shows_nothing(kernels, mode, rows):
+    """One NaN in theta is seen in all of its window, and in no other window or image."""
+    for channels, (r, c) in itertools.product((1, 3, 20), itertools.product(range(rows), range(3))):
+        image = torch.randn(2, channels, 6, 7, requires_grad=True)
+        matrix = random_map('projective', 2, 2, (4, 5), seeded(0), 0.1)[:, :, :rows].float()
+        clean = matrix.clone().requires_grad_()
+        matrix[1, 0, r, c] = torch.nan
+        matrix.requires_grad_()
+        samples = affine_grid_sample(image, matrix, (4, 5), mode)
+        assert samples[1, 0].isnan().all()
+        others = torch.tensor([[True, True], [False, True]])
+        expected = affine_grid_sample(image, clean, (4, 5), mode)
+        same(samples, expected, others)
+        d_image, d_matrix = torch.autograd.grad(samples.sum(), (image, matrix))
+        wanted = torch.autograd.grad(expected[others].sum(), (image, clean))
+        same(d_image, wanted[0])
+        same(d_matrix, wanted[1], others, 1e-4)
+        assert d_matrix[1, 0].eq(0).all() if mode == 'nearest' else d_matrix[1, 0, :2].isnan().all()
 
 
 @pytest.mark.parametrize('fill', [torch.inf, torch.nan])
@@ -242,19 +323,108 @@ def test_pixels_that_are_no_numbers_stay_where_they_are(kernels, mode, channels,
 
 
 @pytest.mark.parametrize('padding_mode', PADDINGS)
-@pytest.mark.parametrize('value', [1e10, 1e30, 3e38, torch.inf, torch.nan])
+@pytest.mark.parametrize('value', [1e10, 1e30, 3e38, torch.inf])
 def test_huge_matrices_are_safe(kernels, padding_mode, value):
-    image = torch.randn(1, 3, 7, 8, requires_grad=True)
-    for rows in (2, 3):
+    for size, rows in itertools.product(((7, 8), (1, 8), (7, 1)), (2, 3)):
+        image = torch.randn(1, 3, *size, requires_grad=True)
         for r, c in itertools.product(range(rows), range(3)):
             matrix = torch.eye(3)[:rows].repeat(1, 1, 1, 1)
             matrix[0, 0, r, c] = value
             matrix.requires_grad_()
-            for mode in MODES:
-                samples = affine_grid_sample(image, matrix, (5, 6), mode, padding_mode)
-                gradients = torch.autograd.grad(samples.sum(), (image, matrix))
-                assert samples.isfinite().all()
-                assert gradients[0].isfinite().all()
+            for mode, align_corners in itertools.product(MODES, (False, True)):
+                samples = affine_grid_sample(
+                    image, matrix, (5, 6), mode, padding_mode, align_corners
+                )
+                (gradient,) = torch.autograd.grad(samples.sum(), image)
+                assert gradient.isfinite().all()
+                # Infinity times a coordinate of zero, or through infinity, is not a number.
+                missing = points_of(matrix, (5, 6), align_corners).isnan().any(-1)
+                assert torch.equal(samples.isnan().all(2), missing)
+                assert torch.equal(samples.isnan().any(2), missing)
+
+
+FACTORS = [1e-6, 1e-30, -1, -1e6, 3e30, 0.1, 2.0**-100]
+
+
+@pytest.mark.parametrize('factor', FACTORS)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_homographies_of_any_scale(kernels, dtype, factor):
+    """A homography is defined up to a factor; the gradient is divided by it."""
+    for shape in SHAPES[:6]:
+        c, h, w, out_h, out_w, k = shape
+        out_size = (out_h, out_w)
+        matrix = random_map('projective', 2, k, out_size, seeded(5), 0.3)
+        image = torch.randn(2, c, h, w, dtype=torch.float64, generator=seeded(6))
+        safe = off_lattice(matrix, (h, w), out_size, False)
+        gradient = safe * torch.randn(2, k, c, out_h, out_w, dtype=torch.float64)
+        options = ('bilinear', 'zeros', False)
+        expected = truth(image, matrix, out_size, options, gradient)
+        scaled = (matrix * factor).to(dtype).requires_grad_()
+        samples = affine_grid_sample(image.to(dtype), scaled, out_size)
+        (d_matrix,) = torch.autograd.grad(samples, scaled, gradient.to(dtype))
+        tolerance = 1e-10 if dtype == torch.float64 else 1e-3
+        same(samples.double() * safe, expected[0] * safe, None, tolerance)
+        # As far as float32 can say: what is not near the horizon.
+        wanted = expected[2]
+        error = (d_matrix.double() * factor - wanted).abs().max() / (1 + wanted.abs().max())
+        assert error < tolerance
+
+
+@pytest.mark.parametrize('factor', FACTORS)
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('name', SPECIAL)
+def test_turns_and_flips_of_any_scale_are_exact(kernels, name, align_corners, factor):
+    image = torch.randn(1, 5, 56, 56)
+    matrix = torch.eye(3)
+    matrix[:2] = torch.tensor(SPECIAL[name], dtype=torch.float32)
+    options = dict(out_size=(56, 56), align_corners=align_corners)
+    expected = affine_grid_sample(image, matrix[None], **options)
+    assert torch.equal(affine_grid_sample(image, factor * matrix[None], **options), expected)
+
+
+@pytest.mark.parametrize('factor', FACTORS)
+def test_matrix_grid_of_any_scale(factor):
+    matrix = random_map('projective', 3, 2, (5, 6), seeded(1), 0.3)
+    x, y = torch.meshgrid(
+        (torch.arange(6.0).double() * 2 + 1) / 6 - 1,
+        (torch.arange(5.0).double() * 2 + 1) / 5 - 1,
+        indexing='xy',
+    )
+    plane = torch.einsum('nkij,jhw->nkhwi', matrix, torch.stack([x, y, torch.ones_like(x)]))
+    same(matrix_grid(factor * matrix, (5, 6)), plane[..., :2] / plane[..., 2:], None, 1e-9)
+    scaled = (factor * matrix[:1, :1]).requires_grad_()
+    step = abs(factor) * 1e-6
+    assert gradcheck(lambda m: matrix_grid(m, (2, 2)) * factor, scaled, eps=step, atol=1e-4)
+    identity = torch.eye(3) * factor
+    assert torch.equal(matrix_grid(identity, (5, 6)), matrix_grid(torch.eye(3), (5, 6)))
+
+
+@needs_op
+@pytest.mark.parametrize('factor', [1e-6, -1, 1e6])
+def test_gradients_of_scaled_homographies_by_finite_differences(factor):
+    image = torch.randn(1, 2, 7, 8, dtype=torch.float64, generator=seeded(2))
+    matrix = random_map('projective', 1, 2, (3, 4), seeded(3), 0.2)
+    scaled = (matrix * factor).requires_grad_()
+    step = abs(factor) * 1e-6
+    assert gradcheck(
+        lambda m: affine_grid_sample(image, m, (3, 4)) * factor, scaled, eps=step, atol=1e-4
+    )
+
+
+def test_points_near_the_horizon_are_far_away_at_any_scale(kernels):
+    """w = x is zero in the middle column."""
+    image = torch.rand(1, 3, 5, 5)
+    matrix = torch.eye(3)
+    matrix[2] = torch.tensor([1.0, 0.0, 0.0])
+    expected = affine_grid_sample(image, matrix[None], (5, 5), align_corners=True)
+    assert expected.isfinite().all()
+    assert expected[0, :, [0, 1, 3, 4], 2].eq(0).all()  # at y = 0 the point is 0 / 0
+    for factor in (1e-6, 2.0**-60, 1e6):
+        scaled = (factor * matrix[None]).requires_grad_()
+        samples = affine_grid_sample(image, scaled, (5, 5), align_corners=True)
+        same(samples, expected)
+        (gradient,) = torch.autograd.grad(samples.sum(), scaled)
+        assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize('source', SOURCES)

@@ -27,8 +27,8 @@ namespace MMSTN_ARCH {
 enum Mode : int64_t { kNearest = 0, kBilinear = 1, kBicubic = 2 };
 enum Padding : int64_t { kZeros = 0, kBorder = 1, kReflection = 2 };
 
-// |w| of a homogeneous divide is held at this value, and normalised coordinates within this bound;
-// both as in the PyTorch path (grids.py, torch_backend.py).
+// The smallest |w| of a homogeneous divide, and the farthest normalised coordinate; both as in the
+// PyTorch path (grids.py, torch_backend.py).
 constexpr double kMinHomogeneous = 1e-6;
 constexpr double kFarthest = 1048576.0;
 
@@ -65,7 +65,11 @@ MMSTN_HD T clip(T x, T low, T high) {
   x = select(x > low, x, low);
   return select(x < high, x, high);
 }
-// True for numbers: inf - inf and nan - nan are nan.
+template <class T>
+MMSTN_HD auto is_number(T x) {
+  return x == x;
+}
+// Neither infinite nor NaN: inf - inf and nan - nan are nan.
 template <class T>
 MMSTN_HD auto finite(T x) {
   return (x - x) == T{};
@@ -79,7 +83,8 @@ struct Axis {
   S half;     // pixel = half * normalised + offset
   S offset;   //
   S size;     // number of pixels
-  S farthest; // bound on |pixel - offset|
+  S low;      // the farthest coordinates: whatever lies further out, infinity too, lies there
+  S high;     //
   S mirror;   // reflection mirrors about this coordinate ...
   S span;     // ... and about this much further on
 
@@ -87,19 +92,20 @@ struct Axis {
       : half(S(align_corners ? n - 1 : n) / S(2)),
         offset(S(n - 1) / S(2)),
         size(S(n)),
-        farthest(S(kFarthest) * half),
+        low(offset - S(kFarthest) * half),
+        high(offset + S(kFarthest) * half),
         mirror(align_corners ? S(0) : S(-0.5)),
         span(S(align_corners ? n - 1 : n)) {}
 
-  // A number that is too large for a pixel coordinate must not turn into infinity on the way.
+  // Numbers stop beyond the farthest coordinate, before they are too large for a pixel's; NaN stays.
   template <class T>
   MMSTN_HD T pixel(T normalised) const {
-    const T held = clip(normalised, splat<T>(-2 * kFarthest), splat<T>(2 * kFarthest));
-    return select(finite(normalised), held, normalised) * half + offset;
+    const T near = clip(normalised, splat<T>(-2 * kFarthest), splat<T>(2 * kFarthest));
+    return select(is_number(normalised), near, normalised) * half + offset;
   }
 };
 
-// The coordinate of the extended map's point x in the map itself, for reflection; `falling` tells
+// The coordinate of the extended map's point x in the map itself, for reflection; the slope is -1
 // where the extended map runs backwards.
 template <class T, class S>
 MMSTN_HD T reflect(T x, const Axis<S>& axis, T* slope) {
@@ -118,17 +124,18 @@ MMSTN_HD T reflect(T x, const Axis<S>& axis, T* slope) {
 }
 
 // Where a bilinear cell is read for the point x of the extended map, and d(place)/dx. With zero
-// padding this is x, held within two pixels of the map: everything further out is nothing but zeros.
+// padding this is x, or a place two pixels outside the map: all that lies further out is zero, too.
 template <int padding, class T, class S>
 MMSTN_HD T place(T x, const Axis<S>& axis, T* slope) {
   *slope = splat<T>(1);
-  if (padding == kZeros) return clip(x, splat<T>(-2), splat<T>(axis.size));
+  if (padding == kZeros)
+    return clip(x, splat<T>(axis.low < S(-2) ? S(-2) : axis.low),
+                splat<T>(axis.high > axis.size ? axis.size : axis.high));
   if (padding == kReflection) {
-    const T near = clip(x, splat<T>(axis.offset - axis.farthest),
-                        splat<T>(axis.offset + axis.farthest));
-    const auto held = near != x;
+    const T near = clip(x, splat<T>(axis.low), splat<T>(axis.high));
+    const auto stopped = near != x;
     x = reflect(near, axis, slope);
-    *slope = select(held, T{}, *slope);
+    *slope = select(stopped, T{}, *slope);
   }
   const S last = axis.size - S(1);
   const auto inside = (x > T{}) & (x < splat<T>(last));
@@ -145,8 +152,7 @@ MMSTN_HD T pad_index(T index, const Axis<S>& axis) {
   }
   if (padding == kReflection) {
     T slope;
-    index = clip(index, splat<T>(axis.offset - axis.farthest),
-                 splat<T>(axis.offset + axis.farthest));
+    index = clip(index, splat<T>(axis.low), splat<T>(axis.high));
     index = Ops<T>::floor(reflect(index, axis, &slope) + S(0.5));
   }
   return clip(index, T{}, splat<T>(axis.size - S(1)));
@@ -230,7 +236,8 @@ struct Kernel<kBicubic> {  // Keys (1981) with a = -0.75, as PyTorch and OpenCV 
 
 template <class S>
 struct PixelMap {
-  S x[3], y[3], w[3];
+  S x[3], y[3], w[3];  // of the matrix divided by `scale`
+  S scale;
   S offset_x, offset_y;
 };
 
@@ -240,6 +247,25 @@ MMSTN_HD double target_step(int64_t size, bool align_corners) {
   return size > 1 ? 2.0 / double(size - 1) : 0.0;
 }
 
+// A homography is defined up to a factor: what it is divided by, so that its bottom row has 1 as the
+// largest number. 1 for affine matrices, and for bottom rows of zeros or with infinite numbers.
+template <class S>
+MMSTN_HD double homography_scale(const S* matrix, bool projective) {
+  double largest = 0;
+  for (int c = 0; projective && c < 3; ++c) {
+    const double size = absolute(double(matrix[6 + c]));
+    largest = size > largest ? size : largest;
+  }
+  return largest > 0 && finite(largest) ? largest : 1.0;
+}
+
+// An entry of a matrix in pixels, so that a sum of three of them is no infinity in float32. Infinite
+// entries stay, also where all of an axis is one point.
+MMSTN_HD double in_pixels(double entry, double half) {
+  constexpr double most = 1e37;
+  return finite(entry) ? clip(entry * half, -most, most) : entry;
+}
+
 template <class S>
 MMSTN_HD PixelMap<double> pixel_map(const S* matrix, bool projective, int64_t height, int64_t width,
                                     int64_t out_height, int64_t out_width, bool align_corners) {
@@ -247,19 +273,21 @@ MMSTN_HD PixelMap<double> pixel_map(const S* matrix, bool projective, int64_t he
   const double step[3] = {target_step(out_width, align_corners),
                           target_step(out_height, align_corners), 1.0};
   PixelMap<double> map;
+  map.scale = homography_scale(matrix, projective);
   for (int c = 0; c < 3; ++c) {
-    map.x[c] = double(matrix[c]) * step[c] * ax.half;
-    map.y[c] = double(matrix[3 + c]) * step[c] * ay.half;
-    map.w[c] = projective ? double(matrix[6 + c]) * step[c] : (c == 2 ? 1.0 : 0.0);
+    map.x[c] = in_pixels(double(matrix[c]) / map.scale, ax.half) * step[c];
+    map.y[c] = in_pixels(double(matrix[3 + c]) / map.scale, ay.half) * step[c];
+    map.w[c] = projective ? double(matrix[6 + c]) / map.scale * step[c] : (c == 2 ? 1.0 : 0.0);
   }
   map.offset_x = ax.offset;
   map.offset_y = ay.offset;
   return map;
 }
 
-// The gradient of the matrix from that of the map, the way back.
+// The gradient of the matrix from that of the map, the way back. The scale is a constant: a map does
+// not change with the factor of its matrix.
 MMSTN_HD void matrix_gradient(const double* map_gradient, double* matrix_gradient, bool projective,
-                              int64_t height, int64_t width, int64_t out_height, int64_t out_width,
+                              double map_scale, int64_t height, int64_t width, int64_t out_height, int64_t out_width,
                               bool align_corners) {
   const Axis<double> ax(width, align_corners), ay(height, align_corners);
   const double step[3] = {target_step(out_width, align_corners),
@@ -267,7 +295,7 @@ MMSTN_HD void matrix_gradient(const double* map_gradient, double* matrix_gradien
   const double scale[3] = {ax.half, ay.half, 1.0};
   for (int r = 0; r < (projective ? 3 : 2); ++r)
     for (int c = 0; c < 3; ++c)
-      matrix_gradient[3 * r + c] = map_gradient[3 * r + c] * step[c] * scale[r];
+      matrix_gradient[3 * r + c] = map_gradient[3 * r + c] * step[c] * scale[r] / map_scale;
 }
 
 // One output row of such a map: everything is linear in j'.
@@ -289,9 +317,8 @@ struct Row {
   }
 };
 
-// The homogeneous coordinate, held away from zero.
 template <class T>
-MMSTN_HD T hold(T w) {
+MMSTN_HD T clamp_away_from_zero(T w) {
   const T least = splat<T>(kMinHomogeneous);
   return select(absolute(w) < least, select(w < T{}, -least, least), w);
 }
@@ -301,7 +328,7 @@ template <class T>
 struct Point {
   T x, y;
   T inverse_w, plane_x, plane_y;  // 1 / w and the point before the offset; zero for points at infinity
-  T moves_w;                      // 1 where w is not held
+  T moves_w;                      // 1 where w is what the matrix says, 0 where it was clamped
 };
 
 template <bool projective, class T, class S>
@@ -310,15 +337,15 @@ MMSTN_HD Point<T> row_point(const Row<S>& row, T j) {
   p.x = row.xj * j + row.x0;
   p.y = row.yj * j + row.y0;
   if (projective) {
-    const T w = row.wj * j + row.w0, held = hold(w);
-    const T x = p.x / held, y = p.y / held;
+    const T w = row.wj * j + row.w0, clamped = clamp_away_from_zero(w);
+    const T x = p.x / clamped, y = p.y / clamped;
     const auto counts = finite(x) & finite(y);
     p.x = x + row.offset_x;
     p.y = y + row.offset_y;
-    p.inverse_w = select(counts, S(1) / held, T{});
+    p.inverse_w = select(counts, S(1) / clamped, T{});
     p.plane_x = select(counts, x, T{});
     p.plane_y = select(counts, y, T{});
-    p.moves_w = select(held == w, splat<T>(1), T{});
+    p.moves_w = select(clamped == w, splat<T>(1), T{});
   }
   return p;
 }

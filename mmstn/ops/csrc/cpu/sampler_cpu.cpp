@@ -135,6 +135,12 @@ struct Plan {
     const bool projective = problem.source == Source::kProjective;
     const int64_t rows = projective ? 3 : 2;
     const int64_t per_image = s.images ? int64_t(tasks.size()) / s.images : 0;
+    const auto scale = [&](int64_t n, int64_t k) {
+      const int64_t at = n * problem.map_n + k * problem.map_k;
+      return gradient.scalar_type() == at::kFloat
+                 ? generic::homography_scale((const float*)problem.map + at, projective)
+                 : generic::homography_scale((const double*)problem.map + at, projective);
+    };
     const auto write = [&](auto* out) {
       for (int64_t n = 0; n < s.images; ++n)
         for (int64_t k = 0; k < s.transformers; ++k) {
@@ -142,8 +148,8 @@ struct Plan {
           for (int64_t t = 0; t < per_image; ++t)
             for (int e = 0; e < 9; ++e)
               total[e] += sums[((n * per_image + t) * s.transformers + k) * 9 + e];
-          generic::matrix_gradient(total, matrix, projective, s.height, s.width, s.out_height,
-                                   s.out_width, problem.align_corners);
+          generic::matrix_gradient(total, matrix, projective, scale(n, k), s.height, s.width,
+                                   s.out_height, s.out_width, problem.align_corners);
           for (int e = 0; e < rows * 3; ++e) *out++ = matrix[e];
         }
     };

@@ -31,11 +31,11 @@ MMSTN_INLINE void place_points_(const Problem& problem, Chunk<S>& chunk) {
     const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
     V slope_x, slope_y;
     const V x = place<padding>(px, ax, &slope_x), y = place<padding>(py, ay, &slope_y);
-    const auto counts = finite(px) & finite(py);  // the others: out into the zeros
-    store(chunk.x + q, select(counts, x, splat<V>(-2)));
-    store(chunk.y + q, select(counts, y, splat<V>(-2)));
-    store(chunk.slope_x + q, select(counts, slope_x, V{}));
-    store(chunk.slope_y + q, select(counts, slope_y, V{}));
+    const auto known = is_number(px) & is_number(py);  // the others stay what they are
+    store(chunk.x + q, select(known, x, px));
+    store(chunk.y + q, select(known, y, py));
+    store(chunk.slope_x + q, slope_x);
+    store(chunk.slope_y + q, slope_y);
   }
 }
 template <class S, int L>
@@ -47,7 +47,7 @@ static void place_points(const Problem& p, Chunk<S>& chunk) {
 }
 
 // The bilinear cells of L points that were placed: their upper left pixels, and how far the points
-// are from these.
+// are from these. A point with a NaN has a cell of zeros outside the map, and weights of NaN.
 template <class S, int L>
 struct Cell {
   using V = Vec<S, L>;
@@ -56,9 +56,13 @@ struct Cell {
   V tx, ty;
 
   MMSTN_INLINE Cell(const Chunk<S>& chunk, int q, const Axis<S>& ax, const Axis<S>& ay) {
+    const V x = load<V>(chunk.x.v + q), y = load<V>(chunk.y.v + q);
+    const auto known = is_number(x) & is_number(y);
     V slope;
-    split(place<kZeros>(load<V>(chunk.x.v + q), ax, &slope), &ix, &tx);
-    split(place<kZeros>(load<V>(chunk.y.v + q), ay, &slope), &iy, &ty);
+    split(select(known, place<kZeros>(x, ax, &slope), splat<V>(-2)), &ix, &tx);
+    split(select(known, place<kZeros>(y, ay, &slope), splat<V>(-2)), &iy, &ty);
+    tx = select(known, tx, x + y);
+    ty = select(known, ty, x + y);
   }
   // Where the cells are in the padded map.
   MMSTN_INLINE Index offset(int64_t pitch) const { return (iy + 2) * int32_t(pitch) + ix + 2; }
@@ -102,7 +106,7 @@ static void make_taps(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& 
   }
 }
 
-// Any other kernel: T columns and T rows for every point.
+// Any other kernel: T columns and T rows for every point. NaN is treated as in a bilinear cell.
 template <class S, int T>
 struct KernelTaps {
   Line<int32_t> column[T], row[T];
@@ -117,13 +121,12 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
   using K = Kernel<mode>;
   const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
   for (int q = 0; q < chunk.count; q += L) {
-    V x = load<V>(chunk.x + q), y = load<V>(chunk.y + q);
-    const auto counts = finite(x) & finite(y);
-    // As far out as can matter: whole numbers beyond do not fit an index.
-    x = clip(select(counts, x, V{}), splat<V>(ax.offset - ax.farthest - 4),
-             splat<V>(ax.offset + ax.farthest + 4));
-    y = clip(select(counts, y, V{}), splat<V>(ay.offset - ay.farthest - 4),
-             splat<V>(ay.offset + ay.farthest + 4));
+    const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
+    const auto known = is_number(px) & is_number(py);
+    const V none = px + py;  // NaN, where it is needed
+    const V x = clip(px, splat<V>(ax.low), splat<V>(ax.high));
+    const V y = clip(py, splat<V>(ay.low), splat<V>(ay.high));
+    const V moves_x = select(x == px, splat<V>(1), V{}), moves_y = select(y == py, splat<V>(1), V{});
     const V fx = K::base(x), fy = K::base(y);
     V wx[K::taps], wy[K::taps], dx[K::taps], dy[K::taps];
     K::weights(x - fx, wx);
@@ -131,15 +134,15 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
     K::slopes(x - fx, dx);
     K::slopes(y - fy, dy);
     for (int t = 0; t < K::taps; ++t) {
-      const V column = select(counts, pad_index<padding>(fx + S(K::first + t), ax),
+      const V column = select(known, pad_index<padding>(fx + S(K::first + t), ax),
                               splat<V>(ax.size));
-      const V row = select(counts, pad_index<padding>(fy + S(K::first + t), ay), splat<V>(ay.size));
+      const V row = select(known, pad_index<padding>(fy + S(K::first + t), ay), splat<V>(ay.size));
       store(taps.column[t] + q, __builtin_convertvector(column, Index));
       store(taps.row[t] + q, __builtin_convertvector(row, Index));
-      store(taps.wx[t] + q, wx[t]);
-      store(taps.wy[t] + q, wy[t]);
-      store(taps.dx[t] + q, dx[t]);
-      store(taps.dy[t] + q, dy[t]);
+      store(taps.wx[t] + q, select(known, wx[t], none));
+      store(taps.wy[t] + q, select(known, wy[t], none));
+      store(taps.dx[t] + q, select(known, dx[t] * moves_x, none));
+      store(taps.dy[t] + q, select(known, dy[t] * moves_y, none));
     }
   }
 }

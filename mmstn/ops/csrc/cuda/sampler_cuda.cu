@@ -97,39 +97,42 @@ __device__ void shared_map(PixelMap<S>* shared, const Shape& s, const S* matrix)
       shared->y[c] = S(map.y[c]);
       shared->w[c] = S(map.w[c]);
     }
+    shared->scale = S(map.scale);
     shared->offset_x = S(map.offset_x);
     shared->offset_y = S(map.offset_y);
   }
   __syncthreads();
 }
 
-// The taps of a point on one axis: pixels (-1 where there is none), weights and their derivatives.
+// The taps of a point on one axis: pixels (-1 where there is none), weights and their derivatives. A
+// point of which a coordinate is NaN is not `known`: it has no pixels, and weights of NaN.
 template <int mode, class S>
 struct AxisTaps {
   static constexpr int taps = Kernel<mode>::taps;
   int64_t index[taps];
   S weight[taps], slope[taps];
 
-  __device__ AxisTaps(S x, bool counts, int64_t size, bool align_corners, int64_t padding) {
+  __device__ AxisTaps(S x, bool known, int64_t size, bool align_corners, int64_t padding) {
     if (padding == kZeros)
-      make<kZeros>(x, counts, size, align_corners);
+      make<kZeros>(x, known, size, align_corners);
     else if (padding == kBorder)
-      make<kBorder>(x, counts, size, align_corners);
+      make<kBorder>(x, known, size, align_corners);
     else
-      make<kReflection>(x, counts, size, align_corners);
+      make<kReflection>(x, known, size, align_corners);
   }
 
  private:
   template <int padding>
-  __device__ void make(S x, bool counts, int64_t size, bool align_corners) {
+  __device__ void make(S x, bool known, int64_t size, bool align_corners) {
     using K = Kernel<mode>;
     const Axis<S> axis(size, align_corners);
     S turn = S(1);
-    x = counts ? x : S(0);
     if (mode == kBilinear) {
       x = place<padding>(x, axis, &turn);
     } else {
-      x = clip(x, axis.offset - axis.farthest - S(4), axis.offset + axis.farthest + S(4));
+      const S near = clip(x, axis.low, axis.high);
+      turn = near == x ? S(1) : S(0);
+      x = near;
     }
     const S base = K::base(x);
     K::weights(x - base, weight);
@@ -138,8 +141,9 @@ struct AxisTaps {
       const S at = base + S(K::first + t);
       // Bilinear points were placed inside the map already: what lies outside now is nothing.
       const S shown = mode == kBilinear ? pad_index<kZeros>(at, axis) : pad_index<padding>(at, axis);
-      index[t] = counts && shown < axis.size ? int64_t(shown) : int64_t(-1);
-      slope[t] = slope[t] * turn;
+      index[t] = known && shown < axis.size ? int64_t(shown) : int64_t(-1);
+      weight[t] = known ? weight[t] : S(NAN);
+      slope[t] = known ? slope[t] * turn : S(NAN);
     }
   }
 };
@@ -164,9 +168,9 @@ __global__ void __launch_bounds__(kThreads)
     shared_map(&shared, shape, map);
     if (p >= shape.points) continue;
     const PointOf<S> at(shape, shared, map, p);
-    const bool counts = finite(at.point.x) && finite(at.point.y);
-    const AxisTaps<mode, S> tx(at.point.x, counts, shape.width, shape.align_corners, shape.padding);
-    const AxisTaps<mode, S> ty(at.point.y, counts, shape.height, shape.align_corners, shape.padding);
+    const bool known = is_number(at.point.x) && is_number(at.point.y);
+    const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
+    const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
     const int64_t i = p / shape.out_width, j = p - i * shape.out_width;
     O* to = samples + n * out.n + k * out.k + i * out.y + j * out.x;
     const T* image = input + n * in.n;
@@ -196,7 +200,7 @@ struct Factors {
   explicit Factors(const Shape& s) {
     double ones[9];
     for (double& one : ones) one = 1.0;
-    matrix_gradient(ones, of, true, s.height, s.width, s.out_height, s.out_width, s.align_corners);
+    matrix_gradient(ones, of, true, 1.0, s.height, s.width, s.out_height, s.out_width, s.align_corners);
   }
 };
 
@@ -235,9 +239,9 @@ __global__ void __launch_bounds__(kThreads)
     shared_map(&shared, shape, map);
     const bool live = p < shape.points;
     const PointOf<S> at(shape, shared, map, live ? p : 0);
-    const bool counts = live && finite(at.point.x) && finite(at.point.y);
-    const AxisTaps<mode, S> tx(at.point.x, counts, shape.width, shape.align_corners, shape.padding);
-    const AxisTaps<mode, S> ty(at.point.y, counts, shape.height, shape.align_corners, shape.padding);
+    const bool known = is_number(at.point.x) && is_number(at.point.y);
+    const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
+    const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
     S gx = S(0), gy = S(0);
     if (live) {
       const int64_t i = p / shape.out_width, j = p - i * shape.out_width;
@@ -286,7 +290,7 @@ __global__ void __launch_bounds__(kThreads)
       continue;
     }
     MapSums<S> sums;
-    if (counts) {
+    if (live) {
       if (shape.projective)
         sums.template add<true>(at.point, at.dj, at.di, gx, gy);
       else
@@ -298,7 +302,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int e = 0; e < 9; ++e) {
       const S* row = e < 3 ? sums.x : e < 6 ? sums.y : sums.w;
       const S total = block_sum(row[e % 3], scratch);
-      if (writes) to[e] = total * S(factors.of[e]);
+      if (writes) to[e] = total * S(factors.of[e]) / shared.scale;
     }
   }
 }
@@ -326,26 +330,15 @@ __global__ void __launch_bounds__(kThreads)
     for (int64_t k = 0; k < shape.transformers; ++k) {
       const S* map = maps + n * map_n + k * map_k;
       __syncthreads();
-      if (!shape.grid && id == 0) {
-        const PixelMap<double> m = pixel_map(map, shape.projective, shape.height, shape.width,
-                                             shape.out_height, shape.out_width, shape.align_corners);
-        for (int c = 0; c < 3; ++c) {
-          shared.x[c] = S(m.x[c]);
-          shared.y[c] = S(m.y[c]);
-          shared.w[c] = S(m.w[c]);
-        }
-        shared.offset_x = S(m.offset_x);
-        shared.offset_y = S(m.offset_y);
-      }
-      __syncthreads();
+      shared_map(&shared, shape, map);
       for (int64_t round = 0; round < shape.points; round += kThreads) {
         const int64_t p = round + id;
         bool touches = false;
         if (p < shape.points) {
           const PointOf<S> at(shape, shared, map, p);
-          const bool counts = finite(at.point.x) && finite(at.point.y);
-          const AxisTaps<mode, S> tx(at.point.x, counts, shape.width, shape.align_corners, shape.padding);
-          const AxisTaps<mode, S> ty(at.point.y, counts, shape.height, shape.align_corners, shape.padding);
+          const bool known = is_number(at.point.x) && is_number(at.point.y);
+          const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
+          const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
           bool in_x = false, in_y = false;
           for (int t = 0; t < Kernel<mode>::taps; ++t) {
             in_x |= tx.index[t] >= x0 && tx.index[t] < x0 + kTile;
