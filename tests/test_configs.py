@@ -205,10 +205,31 @@ class Watch(Hook):
 
 @pytest.mark.parametrize(('path', 'options', 'metric'), setups())
 def test_config_trains(path, options, metric, stand_ins, work_dir, monkeypatch):
+    check_that_it_trains(shrink(merged(path, options), stand_ins, work_dir), monkeypatch, metric)
+
+
+# STs before, inside and after a backbone, several side by side and in series, and a loss of pairs.
+BY_DIFFERENCES = [
+    'configs/cub/2x-st-small_1xb32-1200_birds-192.py',
+    'configs/existing_project/resnet50-stn-neck_8xb8_cub.py',
+    'configs/mnist/st-cnn-tps_1xb64-2k_mnist5k-r.py',
+    'configs/mnist_coloc/st_1xb50-400_mnist5k-tc_digit0.py',
+    'configs/svhn/st-cnn-multi-small_1xb32-4500_svhn-like-64px.py',
+]
+
+
+@pytest.mark.parametrize('path', BY_DIFFERENCES)
+def test_config_trains_by_differences_of_the_loss(path, stand_ins, work_dir, monkeypatch):
+    cfg = shrink(Config.fromfile(ROOT / path), stand_ins, work_dir)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='LossDifferencesHook', step=0.1)]
+    check_that_it_trains(cfg, monkeypatch)
+
+
+def check_that_it_trains(cfg, monkeypatch, metric=None):
+    """Trains for one iteration, which must give each part a gradient, and validates."""
     # What takes most of the time and is not the config's: asking compilers, formatting code.
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     monkeypatch.setattr(Config, 'pretty_text', property(lambda cfg: f'config = {cfg.to_dict()}'))
-    cfg = shrink(merged(path, options), stand_ins, work_dir)
     runner = Runner.from_cfg(cfg)
     watch = Watch()
     runner.register_hook(watch)
@@ -237,7 +258,7 @@ def test_config_trains(path, options, metric, stand_ins, work_dir, monkeypatch):
         weights = {name: weight.clone() for name, weight in weights.items()}
         for parameter in runner.model.parameters():
             parameter.data.zero_()
-        runner.resume((work_dir / 'last_checkpoint').read_text())
+        runner.resume((Path(cfg.work_dir) / 'last_checkpoint').read_text())
         assert runner.iter == iterations
         torch.testing.assert_close(runner.model.state_dict(), weights, rtol=0, atol=0)
 

@@ -7,6 +7,7 @@ from .grid_generators import *  # noqa: F403
 from .heads import *  # noqa: F403
 from .listening import find_transformers, listen  # noqa: F401
 from .loc_nets import *  # noqa: F403
+from .loss_differences import LossDifferences  # noqa: F401
 from .losses import *  # noqa: F403
 from .necks import *  # noqa: F403
 from .spatial_transformer import SpatialTransformer  # noqa: F401

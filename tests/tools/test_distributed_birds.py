@@ -14,7 +14,7 @@ CONFIG = """
 _base_ = '{configs}/cub/2x-st-small_1xb32-1200_birds-192.py'
 experiment_name = __import__('uuid').uuid4().hex
 custom_imports = dict(imports=['mmstn', 'losses_hook'], allow_failed_imports=False)
-custom_hooks = [dict(type='WindowsHook'), dict(type='LossesHook')]
+custom_hooks = [dict(type='WindowsHook'), dict(type='LossesHook'), {hook}]
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
@@ -50,8 +50,8 @@ class LossesHook(Hook):
 """
 
 
-@pytest.fixture
-def config(tmp_path, monkeypatch):
+@pytest.fixture(params=['', "dict(type='LossDifferencesHook')"], ids=['derivative', 'differences'])
+def config(request, tmp_path, monkeypatch):
     """A config of the bird classifier and a folder of twelve birds beside it."""
     for folder in (TOOLS / 'data', tmp_path):
         monkeypatch.syspath_prepend(folder)
@@ -61,7 +61,9 @@ def config(tmp_path, monkeypatch):
     make_cub_like.main([str(tmp_path / 'birds'), *options.split()])
     (tmp_path / 'losses_hook.py').write_text(LOSSES_HOOK)
     config = tmp_path / 'config.py'
-    config.write_text(CONFIG.format(configs=TOOLS.parent / 'configs', folder=tmp_path))
+    config.write_text(
+        CONFIG.format(configs=TOOLS.parent / 'configs', folder=tmp_path, hook=request.param)
+    )
     return config
 
 

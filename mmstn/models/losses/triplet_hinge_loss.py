@@ -51,6 +51,19 @@ class TripletHingeLoss(nn.Module):
         Raises:
             ValueError: If the shapes differ or there is no pair.
         """
+        pairs = self._pairs(found, random)
+        return pairs.sum() / self._divisor(len(found))
+
+    def by_image(self, found: Tensor, random: Tensor) -> Tensor:
+        """What of :meth:`forward` depends on each image: all pairs that it is part of, (N,)."""
+        pairs = self._pairs(found, random)
+        return (pairs.sum(dim=0) + pairs.sum(dim=1)) / self._divisor(len(found))
+
+    def _divisor(self, num_images: int) -> int:
+        return num_images * (num_images - 1) if self.reduction == 'mean' else 1
+
+    def _pairs(self, found: Tensor, random: Tensor) -> Tensor:
+        """The weighted loss of each pair (n, m), (N, N), with zeros on the diagonal."""
         if found.dim() != 2 or found.shape != random.shape or len(found) < 2:
             raise ValueError(
                 f'found and random must be (N, F) with N >= 2, got shapes {tuple(found.shape)} '
@@ -64,7 +77,4 @@ class TripletHingeLoss(nn.Module):
             between = (squares[:, None] + squares - 2 * products).clamp(min=0)  # (N, N)
             to_random = (found - random).square().sum(dim=1)  # (N,)
             hinge = (between - to_random[:, None] + self.margin).clamp(min=0)
-            pairs = ~torch.eye(len(found), dtype=torch.bool, device=found.device)
-            losses = hinge[pairs]
-            loss = losses.mean() if self.reduction == 'mean' else losses.sum()
-        return self.loss_weight * loss
+            return self.loss_weight * hinge.fill_diagonal_(0)
