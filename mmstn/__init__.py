@@ -1,18 +1,30 @@
 """Spatial Transformer Networks for OpenMMLab, a plugin for mmpretrain.
 
 Importing mmstn registers everything it has in mmpretrain's registries, so that a config needs no
-more than ``custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)``.
+more than ``custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)``. Where there is
+no mmengine, :mod:`mmstn.ops` works all the same; the rest says what to install when it is imported.
 """
 
-from .dependencies import check_dependencies
+import importlib
+from types import ModuleType
+
+from . import ops
+from .dependencies import is_importable
 from .version import __version__
 
-check_dependencies()  # before anything that imports mmengine, so that its message comes first
+if is_importable('mmengine'):
+    from . import datasets, evaluation, models
+    from .engine import hooks  # noqa: F401
+    from .engine.checkpoint_loading import allow_runner_checkpoints
 
-from . import datasets, evaluation, models, ops  # noqa: E402
-from .engine import hooks  # noqa: E402, F401
-from .engine.checkpoint_loading import allow_runner_checkpoints  # noqa: E402
+    allow_runner_checkpoints()
+    __all__ = ['__version__', 'datasets', 'evaluation', 'models', 'ops']
+else:
+    __all__ = ['__version__', 'ops']
 
-allow_runner_checkpoints()
 
-__all__ = ['__version__', 'datasets', 'evaluation', 'models', 'ops']
+def __getattr__(name: str) -> ModuleType:
+    """What was left out: its import raises the message."""
+    if name in ('datasets', 'evaluation', 'models'):
+        return importlib.import_module(f'{__name__}.{name}')
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -5,11 +5,15 @@ Installed one over the other they overwrite each other's files without a word, a
 then deletes the other. So mmstn names neither as a hard dependency, and looks here what is there.
 """
 
+from __future__ import annotations
+
 import importlib.util
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 # Family -> import name -> the packages that may provide it. The first one is the one to install;
 # the extras of the same names in pyproject.toml repeat these bounds, and a test compares the two.
@@ -80,6 +84,8 @@ def find_problem(installed: Mapping[str, str], importable: Collection[str]) -> s
 
 
 def _requirements(family: str) -> list[Requirement]:
+    from packaging.requirements import Requirement  # mmstn.ops does without
+
     return [Requirement(line) for lines in FAMILIES[family].values() for line in lines]
 
 
@@ -113,6 +119,14 @@ def _installed_versions() -> dict[str, str]:
 
 
 def _importable_modules() -> list[str]:
-    # Half an uninstall leaves a folder without __init__.py: Python finds it, without an origin.
-    specs = {module: importlib.util.find_spec(module) for module in MODULES}
-    return [module for module, spec in specs.items() if spec is not None and spec.origin]
+    return [module for module in MODULES if is_importable(module)]
+
+
+def is_importable(module: str) -> bool:
+    """Whether a top-level module is installed, and not as half an uninstall leaves it."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:  # refused by an import hook
+        return False
+    # A folder without __init__.py has a spec, but no origin.
+    return spec is not None and spec.origin is not None

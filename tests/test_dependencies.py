@@ -86,3 +86,47 @@ def test_import_of_mmstn_gives_the_message_and_nothing_else():
     assert run.returncode != 0
     assert 'ImportError: mmstn needs mmpretrain, not installed here.' in run.stderr
     assert 'pip install' in run.stderr
+
+
+ONLY_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in {'mmengine', 'mmcv', 'mmpretrain', 'packaging', 'torchvision'}:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+sys.meta_path.insert(0, Refuse())
+import torch
+import mmstn.ops
+
+image, matrix = torch.rand(2, 3, 4, 5, requires_grad=True), torch.eye(2, 3).repeat(2, 1, 1)
+samples = mmstn.ops.affine_grid_sample(image, matrix.requires_grad_(), (4, 5))
+samples.sum().backward()
+torch.testing.assert_close(samples, image)
+mmstn.ops.info()
+"""
+
+
+def test_ops_need_torch_alone():
+    subprocess.run([sys.executable, '-c', ONLY_TORCH], check=True)
+
+
+@pytest.mark.parametrize(
+    'ask',
+    [
+        'import mmstn.models',
+        'import mmstn; mmstn.models',
+        'from mmstn import evaluation',
+        'import mmstn.datasets.transforms',
+        'import mmstn.engine.hooks',
+        'import mmstn.apis',
+        'import mmstn.visualization',
+    ],
+)
+def test_the_rest_says_what_to_install(ask):
+    code = ONLY_TORCH.replace(", 'packaging'", '') + ask
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    message = 'ImportError: mmstn needs mmengine, mmcv, mmpretrain, not installed here.'
+    assert run.stderr.count(message) == 1, run.stderr
+    assert 'pip install' in run.stderr

@@ -1,5 +1,7 @@
 """Inference in three lines."""
 
+from mmstn import openmmlab  # noqa: F401
+
 from .number_inferencer import NumberInferencer
 from .st_inferencer import STInferencer
 

@@ -1,5 +1,7 @@
 """Registered datasets and transforms of the data pipeline."""
 
+from mmstn import openmmlab  # noqa: F401
+
 from .cub import CUBParts
 from .mnist5k import MNIST5k, MNIST5kOneClass
 from .multi_image_dataset import ImagesAmongOthers, MultiImageDataset

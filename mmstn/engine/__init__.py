@@ -1,0 +1,1 @@
+from mmstn import openmmlab  # noqa: F401

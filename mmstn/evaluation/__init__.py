@@ -1,5 +1,7 @@
 """Metrics."""
 
+from mmstn import openmmlab  # noqa: F401
+
 from .corloc import CorLoc
 from .digit_coverage import DigitCoverage
 from .part_localization import PartLocalization

@@ -1,5 +1,7 @@
 """Registered modules; all of them work as plain modules too."""
 
+from mmstn import openmmlab  # noqa: F401
+
 from .activation_encoder import ActivationEncoder  # noqa: F401
 from .backbones import *  # noqa: F403
 from .colocalizer import STNCoLocalizer  # noqa: F401

@@ -1,5 +1,7 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
+from mmstn import openmmlab  # noqa: F401
+
 from .animation import save_animation
 from .cam import lay_back
 from .images import ImageStyle, map_to_image
