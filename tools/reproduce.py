@@ -4,8 +4,8 @@ reproduce/README.md tells of clusters, and what the keys of a table are.
 """
 
 import argparse
+import itertools
 import os
-import queue
 import signal
 import sys
 import threading
@@ -108,20 +108,15 @@ def make_runs(experiment: Experiment, args: argparse.Namespace) -> list[Run]:
 def make_executor(args: argparse.Namespace) -> Iterator[Executor]:
     """Who runs the cells: threads of this process, each with a GPU if there is any, or Dask."""
     if args.dask is None:
-        names = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
         count = torch.cuda.device_count()
+        visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+        gpus = visible.split(',')[:count] if visible else [str(gpu) for gpu in range(count)]
+        turns = itertools.cycle(gpus or [None])
         jobs = args.jobs or count or 1
-        gpus: queue.SimpleQueue = queue.SimpleQueue()
-        for job in range(jobs):
-            if count:
-                gpu = job % count
-                gpus.put(names[gpu] if len(names) >= count and names[0] else str(gpu))
-            else:
-                gpus.put(None)
         os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
 
         def take_gpu() -> None:
-            threading.current_thread().gpu = gpus.get()
+            threading.current_thread().gpu = next(turns)
 
         with ThreadPoolExecutor(jobs, initializer=take_gpu) as executor:
             yield executor

@@ -262,7 +262,7 @@ def run_all(
             run.check_folder()
             if run.result is None:
                 waiting.append(run)
-        except ValueError as error:
+        except Exception as error:  # whatever it is, it costs this run only
             fail(run, error)
     done = len(ordered) - len(waiting) - len(failed)
     report(f'{done} of {len(ordered)} runs are done')

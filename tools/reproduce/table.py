@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-FIGURE = re.compile(r'(\d+(?:\.\d+)?)(?: to (\d+(?:\.\d+)?))?( \[2nd\])?')
+FIGURE = re.compile(r'(\d+(?:\.\d+)?)(?: to (\d+(?:\.\d+)?))?(?: \[2nd\])?')
 REQUIRED = dict(title=str, measure=str, metric=str, rows=dict, columns=dict, versions=dict)
 OPTIONAL = dict(paper=dict, twins=dict, details=dict, step_times=bool, complement=bool)
 
@@ -31,35 +31,21 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of the paper, or the range that it gives.
+    """A figure of the paper as the table writes it, and as one number: the middle of a range."""
 
-    Attributes:
-        low: The figure.
-        high: The upper end of a range, else the same.
-        second_hand: Whether it is from an account of the paper rather than from its own text.
-        text: How the table writes it.
-    """
-
-    low: float
-    high: float
-    second_hand: bool = False
-    text: str = field(default='', compare=False)
+    text: str
+    middle: float
 
     @classmethod
     def parse(cls, text: str | float) -> Figure:
-        """Reads ``5.9``, ``'5.9 [2nd]'`` or ``'75 to 93'``."""
+        """Reads ``5.9``, ``'5.9 [2nd]'`` (as others quote the paper) or ``'75 to 93'``."""
         match = FIGURE.fullmatch(str(text))
         if match is None:
             raise ValueError(
                 f"a figure of the paper must be like 5.9, '5.9 [2nd]' or '75 to 93', got {text!r}"
             )
-        low, high, mark = match.groups()
-        return cls(float(low), float(high or low), mark is not None, str(text))
-
-    @property
-    def middle(self) -> float:
-        """The figure as one number."""
-        return (self.low + self.high) / 2
+        low, high = match.groups()
+        return cls(str(text), (float(low) + float(high or low)) / 2)
 
     def __str__(self) -> str:
         return self.text
@@ -206,18 +192,12 @@ def _configs(
     for name, row in rows.items():
         for column in row.get('columns', columns):
             for source in filter(None, (name, row.get('of'))):
-                try:
-                    path = folder / template.format(row=source, column=column)
-                except (LookupError, ValueError) as error:
-                    raise ValueError(
-                        f'config of {where} must have no braces but {{row}} and {{column}}, '
-                        f'got {template!r}'
-                    ) from error
+                path = folder / template.replace('{row}', source).replace('{column}', column)
                 if path.is_file():
                     configs[Cell(name, column)] = path
                     if source != name:
-                        given = row.get('options', {})
-                        options[Cell(name, column)] = {key: str(given[key]) for key in given}
+                        given = row.get('options', {}).items()
+                        options[Cell(name, column)] = {key: str(value) for key, value in given}
                     break
     if not configs:
         raise ValueError(f'config of {where} names no file: {folder / template}')

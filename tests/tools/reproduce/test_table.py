@@ -53,11 +53,10 @@ def test_reads_cells_figures_and_versions(load, tmp_path):
     assert list(table.configs) == [Cell('plain', 'a'), Cell('st', 'a'), Cell('st', 'b')]
     assert table.configs[Cell('st', 'b')] == tmp_path / 'st_b.py'
     assert table.paper == {
-        Cell('plain', 'a'): Figure(4, 4),
-        Cell('plain', 'b'): Figure(5.5, 5.5, second_hand=True),
-        Cell('st', 'a'): Figure(2, 3),
+        Cell('plain', 'a'): Figure('4.0', 4),
+        Cell('plain', 'b'): Figure('5.5 [2nd]', 5.5),
+        Cell('st', 'a'): Figure('2 to 3', 2.5),
     }
-    assert [str(figure) for figure in table.paper.values()] == ['4.0', '5.5 [2nd]', '2 to 3']
     assert list(load(version='long').configs) == [Cell('plain', 'a')]
 
 
@@ -86,7 +85,7 @@ def test_selects_cells_by_wild_cards(load):
         (lambda t: t['paper']['st'].update(a='about 2'), "'5.9 \\[2nd\\]'.*got 'about 2'"),
         (lambda t: t['twins'].update(st='cnn'), "twins.*got 'cnn'"),
         (lambda t: t['versions']['short'].update(config='x'), 'names no file'),
-        (lambda t: t['versions']['short'].update(config='{x}'), r"config of .*got '{x}'"),
+        (lambda t: t['versions']['short'].update(config='{x}'), 'config of .*names no file.*{x}'),
         (
             lambda t: t['versions']['short'].update(config=1),
             'config in versions.short.*text, got 1',
