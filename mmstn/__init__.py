@@ -14,7 +14,7 @@ from .version import __version__
 
 if is_importable('mmengine'):
     from . import datasets, evaluation, models
-    from .engine import hooks  # noqa: F401
+    from .engine import hooks, optim_wrapper_constructor  # noqa: F401
     from .engine.checkpoint_loading import allow_runner_checkpoints
 
     allow_runner_checkpoints()

@@ -6,6 +6,6 @@ _base_ = [
 ]
 
 # Which digit each ST looks at.
-custom_hooks = [dict(type='WindowsHook', transformer='backbone.inserted.0.layers')]
+custom_hooks = [dict(type='WindowsHook', transformer='backbone.before.layers')]
 val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='DigitCoverage')]
 test_evaluator = val_evaluator

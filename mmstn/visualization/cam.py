@@ -41,7 +41,7 @@ def lay_back(
             continue
         backbone = modules[name]
         stream = int(layer[len(prefix) :].split('.')[0])
-        inserted = set(backbone.inserted[stream].values())
+        inserted = backbone.inserted(stream)
         for record in reversed(records):
             if record.transformer in inserted:
                 maps = _through(record, maps)

@@ -106,7 +106,7 @@ def make_runner(tmp_path, parallel, tta=False):
         ),
         test_cfg=dict(),
         test_evaluator=[dict(type='DigitCoverage'), dict(type='Accuracy')],
-        custom_hooks=[dict(type='WindowsHook', transformer='backbone.inserted.0.layers')],
+        custom_hooks=[dict(type='WindowsHook', transformer='backbone.before.layers')],
         default_scope='mmpretrain',
         experiment_name=f'test_{tmp_path.name}',
     )  # fmt: skip

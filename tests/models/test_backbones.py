@@ -4,11 +4,13 @@ import copy
 
 import pytest
 import torch
+from mmcv.cnn.utils import fuse_conv_bn
+from mmengine.model import convert_sync_batchnorm
 from mmengine.runner.checkpoint import load_checkpoint
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmstn.models import MNISTCNN, MNISTFC, STNBackbone, STNNeck
+from mmstn.models import MNISTCNN, MNISTFC, STNBackbone, STNNeck, listen
 
 RESNET = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8)
 VIT = dict(
@@ -24,6 +26,7 @@ SWIN = dict(
     out_indices=(1,),
     pad_small_map=True,
 )
+AFFINE = dict(type='AffineGridGenerator')
 BACKBONES = {'ResNet': RESNET, 'ViT': VIT, 'Swin': SWIN}
 every_backbone = pytest.mark.parametrize('name', BACKBONES)
 
@@ -138,7 +141,7 @@ def test_identity_inside_is_the_bare_backbone():
     wrapper = STNBackbone(RESNET, insert={'layer2': inside(8), 'layer3.1': inside(32)})
     evaluate(wrapper)
     missing, unexpected = wrapper.load_state_dict(plain.state_dict(), strict=False)
-    assert not unexpected and all(key.startswith('inserted.') for key in missing)
+    assert not unexpected and all(key.startswith('before.') for key in missing)
     image = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(wrapper(image)[-1], plain(image)[-1], rtol=1e-4, atol=1e-5)
     names = {name for name, _ in plain.named_parameters()}
@@ -206,7 +209,7 @@ def test_a_deep_copy_has_transformers_of_its_own():
     before = wrapper(image)[-1]
     copied = copy.deepcopy(wrapper)
     with torch.no_grad():
-        wrapper.inserted[0]['layer2'].loc_net.regression.bias += 0.5
+        wrapper.before['layer2'].loc_net.regression.bias += 0.5
     assert torch.equal(copied(image)[-1], before)
     assert not torch.allclose(wrapper(image)[-1], before)
 
@@ -238,6 +241,211 @@ def test_layer_depth_is_the_backbones(streams):
         STNBackbone(dict(type='MNISTCNN', in_size=28, in_channels=3), front()).get_layer_depth('x')
 
 
+class Shift(nn.Module):
+    """A localisation net for maps of any channels and size, which stays where it starts."""
+
+    def forward(self, x):
+        return x.new_zeros(len(x), 2)
+
+
+def shift(**options):
+    grid_generator = dict(type='TranslationGridGenerator')
+    return dict(loc_net=Shift(), grid_generator=grid_generator, init='identity', **options)
+
+
+ITERATED = {
+    'VGG': (dict(type='VGG', depth=11), 'features'),
+    'CSPDarkNet': (dict(type='CSPDarkNet', depth=53), 'stages'),
+    'CSPResNet': (dict(type='CSPResNet', depth=50), 'stages'),
+    'MobileViT': (dict(type='MobileViT', arch='xx_small'), 'layers'),
+    'ConvMixer': (dict(type='ConvMixer', arch='768/32'), 'stages'),
+}
+
+
+@pytest.mark.parametrize(('backbone', 'name'), ITERATED.values(), ids=ITERATED)
+def test_what_is_never_called_is_named_with_what_to_take_instead(backbone, name):
+    image = torch.rand(1, 3, 64, 64)
+    wrapper = evaluate(STNBackbone(backbone, insert={name: shift()}))
+    message = rf'insert must name.*{backbone["type"]}.*{name!r}.*items instead: {name}\.'
+    for _ in range(2):  # the second call is no better than the first
+        with torch.no_grad(), pytest.raises(ValueError, match=message) as error:
+            wrapper(image)
+    instead = str(error.value).split('instead: ')[1].split(',')[0]
+    wrapper = evaluate(STNBackbone(backbone, insert={instead: shift()}))
+    heard = []
+    with torch.no_grad(), listen(wrapper, lambda name, *_: heard.append(name)):
+        wrapper(image)
+    assert heard == [f'before.{instead.replace(".", "_")}']
+
+
+def test_a_child_that_is_not_used_at_all_is_named():
+    config = dict(VIT, type='DistilledVisionTransformer')
+    wrapper = STNBackbone(config, insert={'patch_embed': shift(), 'pre_norm': shift()})
+    with pytest.raises(
+        ValueError, match="DistilledVisionTransformer .*'pre_norm', which it never calls$"
+    ):
+        wrapper(torch.rand(1, 3, 32, 32))
+
+
+def test_a_view_is_not_taken_for_a_call_of_each_stream():
+    wrapper = STNBackbone(RESNET, front(2), {'layer2': shift()}, streams='separate')
+    wrapper(torch.rand(2, 3, 64, 64))
+    assert list(wrapper.before) == ['layer2_0', 'layer2_1']
+    assert wrapper.inserted(1) == [wrapper.before['layer2_1']]
+
+
+@pytest.mark.parametrize('change', ['sync', 'fuse'])
+def test_inserted_transformers_survive_what_replaces_normalisations(change):
+    names = ('relu', 'layer2', 'layer3.0.conv2', 'layer3.1.relu', 'layer3.0.downsample')
+    flip = [[-1, 0, 0, 0, 1, 0]]
+    insert = {}
+    for name, channels in zip(names, (8, 8, 32, 32, 16), strict=True):
+        insert[name] = inside(channels, init=flip)
+    wrapper = evaluate(STNBackbone(RESNET, insert=insert))
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = wrapper(image)[-1]
+        changed = convert_sync_batchnorm(wrapper, 'torch') if change == 'sync' else wrapper
+        changed = fuse_conv_bn(changed) if change == 'fuse' else changed
+        heard = []
+        with listen(changed, lambda name, *_: heard.append(name)):
+            after = changed.eval()(image)[-1] if change == 'sync' else changed(image)[-1]
+    assert set(heard) == {f'before.{name.replace(".", "_")}' for name in names}
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+
+
+def own_backbone(*names):
+    """A backbone of the user's own, whose children are called like those of the wrapper."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            for name in names:
+                self.add_module(name, nn.ModuleList([nn.Conv2d(4, 4, 3)]))
+
+        def forward(self, x):
+            x = self.conv(x)
+            for name in names:
+                x = getattr(self, name)[0](x)
+            return (x,)
+
+    return Own
+
+
+@pytest.mark.parametrize('streams', ['shared', 'separate'])
+def test_a_backbone_with_children_of_the_wrappers_names_keeps_its_weights(streams):
+    names = ('transformer', 'streams', 'before', 'inserted')
+    cls = own_backbone(*names)
+    plain = cls()
+    wrapper, other = (
+        STNBackbone(dict(type=cls), front(2), {'conv': inside(3)}, streams=streams)
+        for _ in range(2)
+    )
+    missing, unexpected = wrapper.load_state_dict(plain.state_dict(), strict=False)
+    assert not unexpected
+    assert {name.split('.')[0] for name in missing} == {'transformer', 'before'}
+    assert all('.loc_net.' in name or name.endswith('.start') for name in missing)
+    for stream in wrapper.streams:
+        for name, tensor in plain.state_dict().items():
+            assert torch.equal(stream.state_dict()[name], tensor), name
+    for parameter in wrapper.parameters():
+        nn.init.normal_(parameter)
+    other.load_state_dict(wrapper.state_dict(), strict=True)
+    for name, tensor in wrapper.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+
+
+def test_a_wrapper_in_a_wrapper_loads_either_checkpoint():
+    inner = dict(type='STNBackbone', backbone=RESNET, transformer=front())
+    plain, outer, other = (MODELS.build(inner), *(STNBackbone(inner, front()) for _ in range(2)))
+    for module in (plain, outer):
+        for parameter in module.parameters():
+            nn.init.normal_(parameter)
+    other.load_state_dict(outer.state_dict(), strict=True)
+    for name, tensor in outer.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor), name
+    other.load_state_dict(plain.state_dict(), strict=False)
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(other.streams[0].state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize('assign', [False, True])
+def test_streams_do_not_share_what_they_load(assign):
+    plain = MODELS.build(RESNET)
+    wrapper = STNBackbone(RESNET, front(2), streams='separate')
+    wrapper.load_state_dict(plain.state_dict(), strict=False, assign=assign)
+    first, second = (stream.conv1.weight for stream in wrapper.streams)
+    assert torch.equal(first, second)
+    with torch.no_grad():
+        first.zero_()
+    assert second.any()
+
+
+def test_checkpoints_with_the_old_name_of_inserted_transformers_load():
+    options = dict(transformer=front(2), insert={'layer3.1': inside(32)}, streams='separate')
+    first, second = STNBackbone(RESNET, **options), STNBackbone(RESNET, **options)
+    for parameter in first.parameters():
+        nn.init.normal_(parameter)
+    old = {}
+    for name, tensor in first.state_dict().items():
+        for k in (0, 1):
+            name = name.replace(f'before.layer3_1_{k}.', f'inserted.{k}.layer3_1.')
+        old[name] = tensor
+    assert any(name.startswith('inserted.1.layer3_1.') for name in old)
+    second.load_state_dict(old, strict=True)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(second.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize('streams', ['shared', 'separate'])
+def test_what_tools_read_from_a_backbone_is_there(streams):
+    wrapper = STNBackbone(dict(VIT, out_type='raw'), front(2), streams=streams)
+    stream = wrapper.streams[0]
+    for name in ('num_extra_tokens', 'out_type', 'out_indices', 'embed_dims', 'frozen_stages'):
+        assert getattr(wrapper, name) == getattr(stream, name)
+    for name in ('layer1', 'switch_to_deploy', 'no_such_thing'):
+        assert not hasattr(wrapper, name)
+        with pytest.raises(AttributeError, match=name):
+            getattr(wrapper, name)
+    # What acts on one stream alone, or is a part of it, would be taken for the whole.
+    assert hasattr(wrapper, 'cls_token') == hasattr(wrapper, 'patch_embed') == (streams == 'shared')
+    assert copy.deepcopy(wrapper).out_type == 'raw'
+
+
+@pytest.mark.parametrize('streams', ['shared', 'separate'])
+def test_every_stream_is_deployed(streams):
+    wrapper = evaluate(STNBackbone(dict(type='RepVGG', arch='A0'), front(2), streams=streams))
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before = wrapper(image)[-1]
+        wrapper.switch_to_deploy()
+        after = wrapper(image)[-1]
+    assert all(stream.deploy for stream in wrapper.streams)
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_a_transformer_that_deploying_takes_away_is_named():
+    insert = {'stage_2': shift(), 'stage_1.0.branch_3x3': shift()}
+    wrapper = evaluate(STNBackbone(dict(type='RepVGG', arch='A0'), insert=insert))
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        wrapper(image)
+        wrapper.switch_to_deploy()
+        with pytest.raises(ValueError, match="'stage_1.0.branch_3x3', which it never calls"):
+            wrapper(image)
+
+
+def test_the_last_layer_of_all_is_the_backbones():
+    """mmpretrain's vis_cam takes the last normalisation of ``model.backbone`` by default."""
+    loc_net = dict(type='ConvLocNet', in_channels=16, downsample=1, kernel_sizes=3)
+    net = dict(loc_net=dict(loc_net, norm_cfg=dict(type='BN')), grid_generator=AFFINE)
+    wrapper = STNBackbone(RESNET, front(), insert={'layer3': net})
+    norms = [name for name, m in wrapper.named_modules() if isinstance(m, nn.BatchNorm2d)]
+    assert any(name.startswith('before.layer3.loc_net') for name in norms)
+    assert norms[-1] == 'streams.0.layer4.1.bn2'
+
+
 BAD_WRAPPERS = {
     'nothing to add': (dict(transformer=None), ValueError, 'transformer and insert'),
     'built backbone': (dict(backbone=nn.Identity()), TypeError, 'backbone.*Identity'),
@@ -252,6 +460,16 @@ BAD_WRAPPERS = {
         dict(backbone=VIT, insert={'layers': inside(8)}),
         ValueError,
         "'layers' is a list",
+    ),
+    'a normalisation': (
+        dict(insert={'bn1': inside(8)}),
+        ValueError,
+        "'bn1' is a batch normalisation",
+    ),
+    'a normalisation inside': (
+        dict(insert={'layer1.0.bn2': inside(8)}),
+        ValueError,
+        "'layer1.0.bn2' is a batch normalisation",
     ),
     'global without views': (
         dict(transformer=None, insert={'layer2': inside(8)}, with_global=True),

@@ -68,7 +68,7 @@ def test_k_windows_and_their_outputs_share_colours():
 
 def test_transformers_in_series_follow_each_other():
     first, second = (record(torch.rand(1, 1, 28, 28), 'identity') for _ in range(2))
-    first.name, second.name = 'front', 'inserted.layer3'
+    first.name, second.name = 'front', 'before.layer3'
     one = draw_sheet([SheetSample([first])], STYLE)
     two = draw_sheet([SheetSample([first, second])], STYLE)
     assert two.shape[0] == pytest.approx(2 * one.shape[0], abs=20)
@@ -126,9 +126,9 @@ def test_labels_tell_transformers_apart_and_are_short():
     x = torch.zeros(1, 1, 8, 8)
     first, second = record(x, 'identity'), record(x, 'tile', num_transformers=2)
     assert _labels(SheetSample([first])) == ['input', 'output']
-    first.name, second.name = 'backbone.inserted.0.conv1', 'backbone.inserted.0.conv2'
+    first.name, second.name = 'backbone.before.conv1', 'backbone.before.conv2'
     expected = ['conv1\ninput', 'conv1\noutput']
     expected += ['conv2\ninput', 'conv2\noutput 1', 'conv2\noutput 2']
     assert _labels(SheetSample([first, second])) == expected
     first.name = 'backbone.transformer'
-    assert _labels(SheetSample([first, second]))[2] == 'inserted.0.conv2\ninput'
+    assert _labels(SheetSample([first, second]))[2] == 'before.conv2\ninput'

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule, ModuleDict, ModuleList
@@ -10,6 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.ops.torch_backend import is_compiling
 from mmstn.registry import build_part
 
 from ..loc_nets import BackboneLocNet
@@ -27,14 +32,22 @@ class STNBackbone(BaseModule):
     keep their names.
 
     A checkpoint of the plain backbone (``backbone.layer1...`` of an mmpretrain classifier) loads
-    into every stream as it is, and into a localisation net that is made of the same backbone.
+    into every stream as it is, and into a localisation net that is made of the same backbone. What
+    else a backbone offers (``out_indices``, ``num_extra_tokens``, ...) is there too: attributes are
+    those of the first stream, and ``switch_to_deploy`` goes through all.
+
+    Names:
+        ``transformer`` is the one in front, ``before.layer3`` that before ``layer3``, and
+        ``streams.0.layer3`` the layer; with separate streams ``before.layer3_0`` is that of the
+        first.
 
     Args:
         backbone: Config of a registered backbone.
         transformer: Config of the :class:`~mmstn.models.SpatialTransformer` in front; its ``type``
             may be left out. None for none.
         insert: Configs of transformers by the name of the child that each stands in front of, such
-            as ``{'layer3': dict(...)}``, or ``'stages.2'`` for a child's child. The views of K
+            as ``{'layer3': dict(...)}``, or ``'stages.2'`` for a child's child; not before a batch
+            normalisation, which is replaced when it is synchronised or fused. The views of K
             parallel ones are concatenated along channels, (N, K * C, H', W'). Each stream has its
             own.
         streams: Whether K views go through one ``'shared'`` backbone or K ``'separate'`` ones.
@@ -48,7 +61,8 @@ class STNBackbone(BaseModule):
     Raises:
         TypeError: If ``backbone`` is no config.
         ValueError: If an option is unknown, there is no transformer at all, or ``insert`` names a
-            child that does not exist or is never called.
+            child that does not exist or cannot be stood in front of; in the first ``forward``, if
+            it names one that the backbone never calls.
     """
 
     def __init__(
@@ -79,9 +93,29 @@ class STNBackbone(BaseModule):
         if self.transformer is not None:
             num_views = (self.transformer.num_transformers or 1) + with_global
         num_streams = num_views if streams == 'separate' else 1
+        self.before = ModuleDict()  # ahead of the streams: tools take the last layer of all modules
         self.streams = ModuleList(build_part(MODELS, backbone) for _ in range(num_streams))
-        self.inserted = ModuleList(_insert(stream, insert or {}) for stream in self.streams)
-        self._register_load_state_dict_pre_hook(self._from_plain_checkpoint)
+        self.insert = tuple(insert or ())
+        self._unseen: set[str] = set()  # transformers inside that have not run yet
+        for index, stream in enumerate(self.streams):
+            for name, cfg in (insert or {}).items():
+                child = _child(stream, name)
+                key = self._key(name, index)
+                self.before[key] = build_transformer(cfg)
+                self._unseen.add(key)
+                # A hook leaves the child's name alone. It holds the transformer itself, so that a
+                # deep copy of the model (EMA makes one) holds the copy's.
+                child.register_forward_pre_hook(
+                    partial(_transform_input, self.before[key], self._unseen, key)
+                )
+
+    def _key(self, name: str, stream: int) -> str:
+        """The name in ``before`` of the transformer before a child of a stream."""
+        return name.replace('.', '_') + (f'_{stream}' if len(self.streams) > 1 else '')
+
+    def inserted(self, stream: int) -> list[SpatialTransformer]:
+        """The transformers inside a stream."""
+        return [self.before[self._key(name, stream)] for name in self.insert]
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor | None, ...]:
         """Describes the image through its transformers.
@@ -94,14 +128,52 @@ class STNBackbone(BaseModule):
             times as many if K > 1 streams are concatenated.
         """
         if self.transformer is None:
-            return self.streams[0](x)
-        views = self.transformer(x)  # (N, K, C, H', W')
-        if self.transformer.num_transformers is None:
-            views = views[:, None]
-        if self.with_global:
-            whole = F.interpolate(x, views.shape[3:], mode='bilinear', antialias=True)
-            views = torch.cat([views, whole[:, None]], dim=1)
-        return fuse(self.streams, views, self.fusion)
+            outputs = self.streams[0](x)
+        else:
+            views = self.transformer(x)  # (N, K, C, H', W')
+            if self.transformer.num_transformers is None:
+                views = views[:, None]
+            if self.with_global:
+                whole = F.interpolate(x, views.shape[3:], mode='bilinear', antialias=True)
+                views = torch.cat([views, whole[:, None]], dim=1)
+            outputs = fuse(self.streams, views, self.fusion)
+        if self._unseen and not is_compiling():
+            self._complain_of_unseen()
+        return outputs
+
+    def _complain_of_unseen(self) -> None:
+        stream = self.streams[0]
+        for name in self.insert:
+            if self._key(name, 0) in self._unseen:
+                child = dict(stream.named_modules()).get(name, nn.Identity())
+                items = ', '.join(f'{name}.{item}' for item, _ in child.named_children())
+                raise ValueError(
+                    f'insert must name what {type(stream).__name__} calls, got {name!r}, which it '
+                    f'never calls{": it may call the items instead: " + items if items else ""}'
+                )
+
+    def __getattr__(self, name: str) -> Any:
+        """What the backbone offers, for tools that look into ``model.backbone``.
+
+        What acts or holds parameters is only there if a single stream has it all.
+        """
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            streams = self.__dict__.get('_modules', {}).get('streams')
+            if name.startswith('_') or not streams or not hasattr(streams[0], name):
+                raise
+            found = getattr(streams[0], name)
+            if name == 'switch_to_deploy':
+                return self._switch_to_deploy
+            if len(streams) > 1 and (callable(found) or isinstance(found, Tensor)):
+                raise
+            return found
+
+    def _switch_to_deploy(self) -> None:
+        for stream in self.streams:
+            stream.switch_to_deploy()
+        self._unseen.update(self.before)  # a branch may have gone, and its transformer with it
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """The depth of a parameter for layer-wise learning rate decay, as the backbone counts it.
@@ -129,19 +201,34 @@ class STNBackbone(BaseModule):
         # Backbones take a name without the prefix to stand behind their last layer.
         return self.streams[0].get_layer_depth('', prefix or 'backbone.')
 
-    def _from_plain_checkpoint(self, state_dict: dict, prefix: str, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """Gives every stream the tensors of a plain backbone, which know no streams."""
-        own = tuple(f'{prefix}{name}.' for name in self._modules)
-        plain = {
-            key[len(prefix) :]: state_dict.pop(key)
-            for key in list(state_dict)
-            if key.startswith(prefix) and not key.startswith(own)
+        for key in list(state_dict):  # as version 0.1 called the transformers inside
+            old = re.fullmatch(rf'{re.escape(prefix)}inserted\.(\d+)\.(\w+)\.(.*)', key)
+            if old and self._key(old[2], int(old[1])) in self.before:
+                state_dict[f'{prefix}before.{self._key(old[2], int(old[1]))}.{old[3]}'] = (
+                    state_dict.pop(key)
+                )
+        names = {key[len(prefix) :]: key for key in state_dict if key.startswith(prefix)}
+        own, of_plain = self.state_dict().keys(), self.streams[0].state_dict().keys()
+        is_own = any(name in own and name not in of_plain for name in names)
+        parts = tuple(f'{name}.' for name in self._modules)
+
+        def is_plain(name: str) -> bool:  # the backbone may have children called as ours are
+            if name in of_plain:
+                return not (name in own and is_own)
+            return not (name in own or name.startswith(parts))
+
+        plain = {n: state_dict.pop(key) for n, key in names.items() if is_plain(n)}
+        targets: dict[str, Iterable[str]] = {
+            f'streams.{i}': plain for i in range(len(self.streams))
         }
-        targets = {f'streams.{index}': plain for index in range(len(self.streams))}
         targets['transformer.loc_net.backbone'] = _own_names(self.transformer, plain)
-        for target, names in targets.items():
-            for name in names:
-                state_dict.setdefault(f'{prefix}{target}.{name}', plain[name])
+        for target, taken in targets.items():
+            for name in taken:
+                # load_state_dict(assign=True) would let them share one tensor.
+                state_dict.setdefault(f'{prefix}{target}.{name}', deepcopy(plain[name]))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _own_names(transformer: SpatialTransformer | None, plain: dict[str, Tensor]) -> list[str]:
@@ -154,31 +241,37 @@ def _own_names(transformer: SpatialTransformer | None, plain: dict[str, Tensor])
     return list(own) if fits else []
 
 
-def _insert(backbone: nn.Module, insert: dict[str, dict | SpatialTransformer]) -> ModuleDict:
-    """Puts transformers in front of children of ``backbone`` and returns them by name."""
-    modules = dict(backbone.named_modules())
-    transformers = ModuleDict()
-    for name, cfg in insert.items():
-        child = modules.get(name)
-        if not name or child is None or isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            children = ', '.join(child_name for child_name, _ in backbone.named_children())
-            why = 'is a list whose items are called instead' if child else 'does not exist'
-            raise ValueError(
-                f'insert must name children of {type(backbone).__name__}, {name!r} {why}; '
-                f'its children are: {children}'
-            )
-        transformer = build_transformer(cfg)
-        transformers[name.replace('.', '_')] = transformer
-        # A hook leaves the child's name alone. It holds the transformer itself, so that a deep
-        # copy of the model (EMA makes one) holds the copy's.
-        child.register_forward_pre_hook(partial(_transform_input, transformer))
-    return transformers
+def _child(backbone: nn.Module, name: str) -> nn.Module:
+    """The child that a transformer is to stand before."""
+    child = dict(backbone.named_modules()).get(name) if name else None
+    if child is None:
+        why = 'does not exist'
+    elif isinstance(child, (nn.ModuleList, nn.ModuleDict)):
+        why = 'is a list whose items are called instead'
+    elif isinstance(child, nn.modules.batchnorm._BatchNorm):
+        why = (
+            'is a batch normalisation, which convert_sync_batchnorm and fuse_conv_bn replace, and '
+            'the transformer would go with it: name the layer after it'
+        )
+    else:
+        return child
+    children = ', '.join(child_name for child_name, _ in backbone.named_children())
+    raise ValueError(
+        f'insert must name children of {type(backbone).__name__}, {name!r} {why}; '
+        f'its children are: {children}'
+    )
 
 
 def _transform_input(
-    transformer: SpatialTransformer, child: nn.Module, args: tuple
+    transformer: SpatialTransformer,
+    unseen: set[str],
+    key: str,
+    child: nn.Module,
+    args: tuple,
 ) -> tuple[Tensor, ...]:
     """Replaces the map that ``child`` is called with by what ``transformer`` samples from it."""
+    if unseen and not is_compiling():
+        unseen.discard(key)
     samples = transformer(args[0])
     if transformer.num_transformers is not None:
         samples = samples.flatten(1, 2)
