@@ -58,7 +58,7 @@ class Step:
     def __init__(self, config: Path, batch_size: int, device: str) -> None:
         cfg = Config.fromfile(config)
         cfg.model.backbone.init_cfg = None  # speed does not depend on the weights
-        size = cfg.train_dataloader.dataset.pipeline[2].crop_size
+        size = cfg.train_dataloader.dataset.pipeline[3].crop_size
         self.model = MODELS.build(cfg.model).to(device).train()
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9)
         self.images = torch.randn(batch_size, 3, size, size, device=device)

@@ -10,6 +10,7 @@ _base_ = [
 train_dataloader = dict(
     dataset=dict(
         pipeline=[
+            dict(type='SeedBySample'),
             dict(type='LoadImageFromFile'),
             dict(
                 type='RandomResizedCrop',

@@ -5,13 +5,17 @@ from mmstn import openmmlab  # noqa: F401
 from .cub import CUBParts
 from .mnist5k import MNIST5k, MNIST5kOneClass
 from .multi_image_dataset import ImagesAmongOthers, MultiImageDataset
+from .samplers import DefaultSampler, Draw, InfiniteSampler
 from .svhn import SVHN
 from .transforms import *  # noqa: F403
 from .transforms import __all__ as _transforms
 
 __all__ = [
     'CUBParts',
+    'DefaultSampler',
+    'Draw',
     'ImagesAmongOthers',
+    'InfiniteSampler',
     'MNIST5k',
     'MNIST5kOneClass',
     'MultiImageDataset',

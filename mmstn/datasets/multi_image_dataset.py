@@ -12,6 +12,8 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from mmstn.checks import sequence
 from mmstn.registry import build_argument
 
+from .samplers import Draw
+
 
 @DATASETS.register_module()
 class MultiImageDataset:
@@ -127,7 +129,8 @@ class OtherImages:
         return len(self.dataset) - 1
 
     def __getitem__(self, index: int) -> dict:
-        return self.dataset[int(index) + (index >= self.index)]
+        other = int(index) + (index >= self.index)
+        return self.dataset[self.index.other(other) if isinstance(self.index, Draw) else other]
 
 
 def _build(name: str, dataset: dict | BaseDataset) -> BaseDataset:

@@ -24,7 +24,8 @@ class AtomicBackend(LocalBackend):
     """
 
     def __init__(self) -> None:
-        self._to_remove: list[str] | None = None
+        self.to_remove: dict[Path, os.stat_result] = {}
+        self._removes_last = False
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes bytes."""
@@ -48,24 +49,25 @@ class AtomicBackend(LocalBackend):
 
     def remove(self, filepath: str | Path) -> None:
         """Removes a file: now, or when :meth:`removing_last` ends."""
-        if self._to_remove is None:
-            super().remove(filepath)
+        if self._removes_last:
+            self.to_remove[Path(filepath)] = os.stat(filepath)
         else:
-            self._to_remove.append(str(filepath))
+            super().remove(filepath)
 
     @contextlib.contextmanager
     def removing_last(self) -> Iterator[None]:
         """Puts off all removing in its body to its end; an error in the body cancels it."""
-        if self._to_remove is not None:  # the outer one will do it
+        if self._removes_last:  # the outer one will do it
             yield
             return
-        self._to_remove = []
+        self._removes_last = True
         try:
             yield
-            for path in self._to_remove:
-                Path(path).unlink(missing_ok=True)
+            for path, stat in self.to_remove.items():
+                if os.path.samestat(path.stat(), stat):  # else it was written anew
+                    super().remove(path)
         finally:
-            self._to_remove = None
+            self.to_remove, self._removes_last = {}, False
 
 
 def remove_unfinished(folder: str | Path) -> None:

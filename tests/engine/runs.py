@@ -4,16 +4,20 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS, METRICS, MODELS
+from mmengine.runner.checkpoint import _load_checkpoint
+from mmpretrain.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from torch import nn
 from torch.nn import functional as F
 
@@ -44,6 +48,27 @@ class TwoLayers(BaseModel):
         return list(scores)
 
 
+@TRANSFORMS.register_module(force=True)
+class KeepImageAndLabel(BaseTransform):
+    """So that mmengine's plain collate can make a batch."""
+
+    def transform(self, results):
+        return dict(img=torch.tensor(results['img'].copy()), gt_label=results['gt_label'])
+
+
+# Distortions of mmstn, of mmcv, and of other images of the data set.
+DISTORTED = dict(
+    type='MultiImageDataset',
+    dataset=dict(type='Noise', pipeline=[dict(type='RandomRotation')]),
+    pipeline=[
+        dict(type='SeedBySample'),
+        dict(type='RandomClutter', num_patches=2, patch_size=3),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='KeepImageAndLabel'),
+    ],
+)
+
+
 @METRICS.register_module(force=True)
 class EverBetter(BaseMetric):
     """The number of the iteration, so that every validation finds a new best checkpoint."""
@@ -56,11 +81,16 @@ class EverBetter(BaseMetric):
 
 
 def config(work_dir, **changes):
-    """Thirty iterations with a checkpoint every fifth and a validation every tenth."""
+    """Thirty iterations with a checkpoint every fifth and a validation every tenth.
+
+    Args:
+        work_dir: The work folder.
+        changes: Settings of the Runner, with ``__`` for the dots of their names.
+    """
     loader = dict(
         batch_size=4,
         num_workers=0,
-        dataset=dict(type='Noise', pipeline=[]),
+        dataset=DISTORTED,
         sampler=dict(type='InfiniteSampler', shuffle=True),
         collate_fn=dict(type='default_collate'),
     )
@@ -83,13 +113,23 @@ def config(work_dir, **changes):
         experiment_name=f'{Path(work_dir).name}_{os.getpid()}',
         log_level='ERROR',
     )
-    return settings | changes
+    settings = Config(settings)
+    settings.merge_from_dict({name.replace('__', '.'): value for name, value in changes.items()})
+    return settings
 
 
 def train(settings):
     """Trains in this process."""
     init_default_scope('mmpretrain')
-    Runner(**settings).train()
+    # Every checkpoint holds the config in a tidy form, which takes longer than all the rest.
+    with mock.patch.object(Config, 'pretty_text', str(settings)):
+        Runner.from_cfg(settings).train()
+
+
+def weights(work_dir, name='iter_30.pth'):
+    """All that a checkpoint says of the model and its optimizer."""
+    checkpoint = _load_checkpoint(str(Path(work_dir) / name), map_location='cpu')
+    return {**checkpoint['state_dict'], **checkpoint['optimizer']['state']}
 
 
 def in_a_process(do, *args):

@@ -114,7 +114,7 @@ def whole_checkpoints(folder):
 
 
 def test_every_config_of_mmpretrain_has_this_hook(tmp_path):
-    runner = Runner(**runs.config(tmp_path))
+    runner = Runner.from_cfg(runs.config(tmp_path))
     assert any(type(hook) is CheckpointHook for hook in runner.hooks)
 
 

@@ -6,8 +6,8 @@ _base_ = './cub_448.py'
 
 resize = dict(scale=(100000, 216), backend='pillow')  # cv2's does not filter
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].update(resize)
-train_pipeline[2].crop_size = 192
+train_pipeline[2].update(resize)
+train_pipeline[3].crop_size = 192
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].update(resize)
 test_pipeline[2].crop_size = 192

@@ -3,8 +3,8 @@
 _base_ = './birds_192.py'
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = (100000, 54)
-train_pipeline[2].crop_size = 48
+train_pipeline[2].scale = (100000, 54)
+train_pipeline[3].crop_size = 48
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (100000, 54)
 test_pipeline[2].crop_size = 48

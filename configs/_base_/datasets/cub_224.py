@@ -2,8 +2,8 @@
 _base_ = './cub_448.py'
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = (100000, 256)
-train_pipeline[2].crop_size = 224
+train_pipeline[2].scale = (100000, 256)
+train_pipeline[3].crop_size = 224
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = (100000, 256)
 test_pipeline[2].crop_size = 224

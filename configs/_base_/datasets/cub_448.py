@@ -1,6 +1,7 @@
 # CUB-200-2011 with its boxes and parts, 448 px: the paper's random 448 px crop of an image whose
 # short side is 512 px, and flips (section 4.3). One GPU of eight, as the paper's batch is 256.
 train_pipeline = [
+    dict(type='SeedBySample'),  # random crops and flips go on after a resume as without it
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(100000, 512), keep_ratio=True),  # the short side
     dict(type='RandomCropParts', crop_size=448),

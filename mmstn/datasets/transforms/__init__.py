@@ -6,7 +6,7 @@ from .crop_number import CropNumber, RandomCropNumber
 from .parts import RandomCropParts, RandomFlipParts
 from .placement import RandomExtrusion, RandomPlacement, RandomTranslation
 from .projective import RandomProjective
-from .randomness import RandomTransform
+from .randomness import RandomTransform, SeedBySample
 from .similarity import RandomRotation, RandomSimilarity
 from .tps import RandomTPS
 from .warp import RandomWarp
@@ -27,4 +27,5 @@ __all__ = [
     'RandomTransform',
     'RandomTranslation',
     'RandomWarp',
+    'SeedBySample',
 ]

@@ -2,13 +2,18 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine import hooks
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
+from mmengine.device import get_device
+from mmengine.dist import get_rank, is_main_process
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
+from mmstn.datasets import DefaultSampler, InfiniteSampler
+from mmstn.datasets.transforms.randomness import seed_everything
 from mmstn.engine.checkpoint_files import AtomicBackend, newest_checkpoint, remove_unfinished
 
 
@@ -34,6 +39,7 @@ class CheckpointHook(hooks.CheckpointHook):
         if is_local and not kwargs.get('file_client_args') and not kwargs.get('backend_args'):
             kwargs['backend_args'] = dict(backend='atomic')
         super().__init__(**kwargs)
+        self._outdated: list[str] = []
 
     def before_run(self, runner: Runner) -> None:
         """Chooses the checkpoint to resume from, where nobody has named one."""
@@ -43,10 +49,42 @@ class CheckpointHook(hooks.CheckpointHook):
             runner._resume = runner._load_from is not None
 
     def before_train(self, runner: Runner) -> None:
-        """See mmengine's; removes what a killed run began to write."""
+        """See mmengine's; ends what a killed run left: files to remove, a validation to do."""
         super().before_train(runner)
         if isinstance(self.file_backend, AtomicBackend) and is_main_process():
             remove_unfinished(self.out_dir)
+            in_use = {
+                Path(value).name
+                for value in runner.message_hub.runtime_info.values()
+                if isinstance(value, str)
+            }
+            for name in set(self._outdated) - in_use:
+                Path(self.out_dir, name).unlink(missing_ok=True)
+        if runner.iter > 0:
+            self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
+            self._resume_sampler(runner)
+            if validation_is_due(runner):
+                runner.val_loop.run()
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seeds what the step draws, dropout for one, by its number: after a resume as before."""
+        seeds = np.random.SeedSequence((runner.seed, get_rank(), runner.iter))
+        seed_everything(seeds, get_device())
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Notes which files go once this checkpoint is whole, should the run be killed before."""
+        if isinstance(self.file_backend, AtomicBackend):
+            checkpoint['outdated'] = [path.name for path in self.file_backend.to_remove]
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Reads that note."""
+        self._outdated = checkpoint.get('outdated', []) if runner._resume else []
+
+    def _resume_sampler(self, runner: Runner) -> None:
+        """Gives the sampler the seed of the run that goes on, where the config has none."""
+        sampler = runner.train_dataloader.sampler
+        if isinstance(sampler, DefaultSampler | InfiniteSampler):
+            sampler.seed = runner.seed
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         with self._safely():
@@ -71,3 +109,18 @@ class CheckpointHook(hooks.CheckpointHook):
                 f'no checkpoint could be written to {self.out_dir} ({error.strerror or error}). '
                 'Those that lie there are whole: make room and go on with --resume',
             ) from error
+
+
+def validation_is_due(runner: Runner) -> bool:
+    """Whether the run was killed where its loop validates, perhaps before it had done so.
+
+    mmengine's loops only look after a step of training. A run that was killed after its last
+    checkpoint would end at once, without a result.
+    """
+    loop = runner.train_loop
+    if runner.val_loop is None or not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+        return False
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    done, last = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    loop._decide_current_val_interval()
+    return done >= loop.val_begin and (done % loop.val_interval == 0 or done == last)
