@@ -22,7 +22,7 @@ from mmstn.ops import (
     grid_sample,
     regular_grid,
 )
-from mmstn.ops.checks import check_map, check_mode, check_size
+from mmstn.ops.checks import check_antialias, check_map, check_mode, check_size
 from mmstn.registry import build_part, find_type
 
 from .grid_generators import BaseGridGenerator, MatrixGridGenerator
@@ -50,7 +50,7 @@ class SpatialTransformer(BaseModule):
         mode: The sampling kernel, see :func:`mmstn.ops.grid_sample`.
         padding_mode: What lies outside U, see there.
         align_corners: The coordinate convention, see there.
-        antialias: Whether to filter where the map shrinks U, see
+        antialias: Whether to filter where the map shrinks U, or by how much it may, see
             :func:`mmstn.ops.affine_grid_sample`; for a ``MatrixGridGenerator`` of two dimensions
             and ``mode='bilinear'``.
         init: Where theta starts: ``'identity'``, ``'tile'`` (K windows that tile the map), or
@@ -83,7 +83,7 @@ class SpatialTransformer(BaseModule):
         mode: str | SamplingKernel = 'bilinear',
         padding_mode: str = 'zeros',
         align_corners: bool = False,
-        antialias: bool = False,
+        antialias: bool | float = False,
         init: str | Sequence | None = None,
         init_cfg: dict | list | None = None,
     ) -> None:
@@ -102,6 +102,7 @@ class SpatialTransformer(BaseModule):
                 f'grid_generator must be a BaseGridGenerator, '
                 f'got {type(self.grid_generator).__name__}'
             )
+        check_antialias(antialias)
         if antialias and not (
             isinstance(self.grid_generator, MatrixGridGenerator)
             and self.grid_generator.ndim == 2

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from . import backend
 from .antialias import antialiased
-from .checks import check_leading, check_map, check_matrix, check_mode, check_size
+from .checks import check_antialias, check_leading, check_map, check_matrix, check_mode, check_size
 from .kernels import SamplingKernel
 
 
@@ -19,7 +19,7 @@ def affine_grid_sample(
     mode: str | SamplingKernel = 'bilinear',
     padding_mode: str = 'zeros',
     align_corners: bool = False,
-    antialias: bool = False,
+    antialias: bool | float = False,
 ) -> Tensor:
     """Warps ``input`` by affine or projective maps, K per image without a copy of the image.
 
@@ -37,16 +37,21 @@ def affine_grid_sample(
         align_corners: Of the regular grid of output points and of the sampling alike.
         antialias: Whether to average over the footprint of an output pixel where the map shrinks
             the image, as ``F.interpolate(..., antialias=True)`` does for plain scaling. The filter
-            follows the Jacobian of each map; where a map does not shrink it costs nothing. The
-            number of samples grows with the square of the scale. Needs two dimensions and
-            ``mode='bilinear'``.
+            follows the Jacobian of each map. It needs two dimensions and ``mode='bilinear'``.
+            True takes as many points as each map needs, up to a scaling by 16 (the number grows
+            with the square), so where a map does not shrink it costs nothing. A number s > 1 takes
+            the points that a scaling by s needs, whatever the maps, and no look at them: a graph
+            or file of ``torch.compile``, ``torch.export``, ONNX or ``torch.jit.trace`` serves any
+            map that shrinks by up to s, and gives what True gives there. In those, under
+            ``torch.vmap`` and on the meta device True means 4.
 
     Returns:
         The samples V, (N, K, C, H', W') or (N, C, H', W'), of the type of ``input``; for volumes
         with D' in front of H'.
 
     Raises:
-        TypeError: If ``input`` or ``matrix`` is not a floating-point tensor.
+        TypeError: If ``input`` or ``matrix`` is not a floating-point tensor, or ``antialias`` not
+            a number.
         ValueError: If shapes do not fit each other or an option is unknown.
     """
     ndim = check_map('input', input)
@@ -57,6 +62,7 @@ def affine_grid_sample(
         )
     check_matrix(matrix, ndim)
     check_mode(mode, padding_mode)
+    check_antialias(antialias)
     if antialias and (ndim != 2 or mode != 'bilinear'):
         raise ValueError(
             f"antialias needs a map (N, C, H, W) and mode 'bilinear', got {tuple(input.shape)} "
@@ -65,18 +71,11 @@ def affine_grid_sample(
     has_k = check_leading('matrix', matrix, input, trailing=2)
     if not has_k:
         matrix = matrix.unsqueeze(1)
-    options = (mode, padding_mode, align_corners)
     if antialias:
-        samples = antialiased(
-            lambda images, matrices: backend.affine_grid_sample(
-                images, matrices, out_size, *options
-            ),
-            lambda images, grids: backend.grid_sample(images, grids, *options),
-            input,
-            matrix,
-            out_size,
-            align_corners,
-        )
+        scale = None if antialias is True else antialias
+        samples = antialiased(input, matrix, out_size, padding_mode, align_corners, scale)
     else:
-        samples = backend.affine_grid_sample(input, matrix, out_size, *options)
+        samples = backend.affine_grid_sample(
+            input, matrix, out_size, mode, padding_mode, align_corners
+        )
     return samples if has_k else samples.squeeze(1)

@@ -2,159 +2,303 @@
 
 A sampling kernel with a small support reads a few pixels around each point and skips those between
 the points. Here an output pixel is the weighted mean of several points of the map: those of a
-triangle around it in the *output*, sent through the map one by one. So the filter follows the map,
-whatever it is: its footprint in the input is the image of an output pixel under the Jacobian,
+triangle around it in the *output*, sent through the warp one by one. So the filter follows the
+warp, whatever it is: its footprint in the input is the image of an output pixel under the Jacobian,
 turned, skewed and foreshortened.
 
 How wide the triangle must be follows from the Jacobian too. Where a step to the next output pixel
 is s input pixels long, the filter that a scaling by s asks for is a triangle of half-width s, with
-variance s^2 / 6; the bilinear kernel brings 1 / 6 of it. The rest, (s^2 - 1) / 6, is a triangle of
-half-width sqrt(1 - 1 / s^2) output pixels, which is nothing for s <= 1.
+variance s^2 / 6. Points at k d with weights m - abs(k), abs(k) < m, have the variance
+d^2 (m^2 - 1) / 6, and the bilinear kernel brings 1 / 6. So d = sqrt((s^2 - 1) / (m^2 - 1)); m is
+the least that keeps d at about a pixel. For s = m it is a pixel, and what the bilinear kernel makes
+of the points is the very triangle that was asked for.
+
+With zero padding the filter reaches out of the map all along its rim. What it finds there must not
+count as black, so the mean is over what lies inside. How black an output pixel is then follows from
+its centre alone: as black as it would be if the input had pixels as large as the footprint.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from .coordinates import coordinate_dtype, regular_axis
+from . import backend
+from .coordinates import coordinate_dtype, regular_axis, without_autocast
 from .grids import clamp_away_from_zero, normalize_homography
+from .torch_backend import is_compiling, output_dtype
 
-# Rounds off the square root where it begins, so that its slope stays finite there.
-ROUNDING = 0.02
-# No more points than this along an axis: enough for a scaling by 16. Near the horizon of a
-# projective map the stretch has no bound.
-MOST_POINTS = 32
+# Points may lie so far apart, in pixels. It is also the scale up to which nothing is filtered.
+LARGEST_GAP = 1.05
+# The m of images that are filtered together; a few, so that most often it is all of them. The last
+# bounds the work: near the horizon of a homography a warp shrinks without bound.
+HALF_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16)
+# The scale that suffices where the number of points cannot depend on the warp.
+TRACED_SCALE = 4.0
+# A smaller part of a filter inside the map counts for nothing.
+LEAST_COVER = 1e-6
+# Footprints are no wider, in pixels: an infinite one would make NaNs.
+LARGEST_STRETCH = 2.0**20
 
 
 def antialiased(
-    sample: Callable[[Tensor, Tensor], Tensor],
-    sample_grid: Callable[[Tensor, Tensor], Tensor],
     input: Tensor,
     matrix: Tensor,
     out_size: Sequence[int],
+    padding_mode: str,
     align_corners: bool,
+    scale: float | None = None,
 ) -> Tensor:
-    """Samples ``input`` through ``matrix`` with a filter as wide as the map shrinks.
+    """Samples ``input`` through ``matrix`` with a filter as wide as the warp shrinks.
 
     Args:
-        sample: Samples some images through matrices (n, K, 2, 3).
-        sample_grid: Samples some images through grids (n, K, H', W', 2).
         input: (N, C, H, W).
         matrix: (N, K, 2, 3) or (N, K, 3, 3).
         out_size: (H', W').
-        align_corners: As in :func:`mmstn.ops.affine_grid_sample`.
+        padding_mode: See :func:`mmstn.ops.affine_grid_sample`.
+        align_corners: See there.
+        scale: Takes as many points as shrinking by this needs. None looks at each warp.
 
     Returns:
         (N, K, C, H', W').
     """
+    options = (out_size, padding_mode, align_corners)
     matrix = matrix.to(coordinate_dtype(input.dtype, matrix.dtype))
-    affine = matrix.shape[-2] == 2
-    if affine:
-        bottom = matrix.new_tensor([0.0, 0.0, 1.0]).expand(*matrix.shape[:-2], 1, 3)
-        matrix = torch.cat([matrix, bottom], dim=-2)
-    matrix = normalize_homography(matrix)
-    steps = [_step(size, align_corners) for size in out_size]  # of normalised output, per pixel
-    halves = [_half(size, align_corners) for size in input.shape[2:]]
-    x, y = (matrix.new_zeros(1), matrix.new_zeros(1, 1))
-    if not affine:  # the Jacobian differs from point to point
-        x = regular_axis(out_size[1], align_corners, matrix.dtype, matrix.device)
-        y = regular_axis(out_size[0], align_corners, matrix.dtype, matrix.device)[:, None]
-    stretch_x, stretch_y = _stretch(matrix, x, y, steps, halves)  # (N, K, H', W') or (N, K, 1, 1)
-    width_x, width_y = _half_width(stretch_x), _half_width(stretch_y)
-
-    def warp(rows: Tensor | slice, count_x: int, count_y: int) -> Tensor:
-        images, matrices = input[rows], matrix[rows]
-        if count_x == count_y == 1:  # nothing to filter
-            return sample(images, matrices[..., :2, :] if affine else matrices)
-        total = 0
-        for ty, weight_y in _triangle(count_y):
-            for tx, weight_x in _triangle(count_x):
-                shift_x = width_x[rows] * (tx * steps[1])
-                shift_y = width_y[rows] * (ty * steps[0])
-                if affine:
-                    points = _translated(matrices, shift_x[..., 0, 0], shift_y[..., 0, 0])
-                    samples = sample(images, points[..., :2, :])
-                else:
-                    samples = sample_grid(images, _through(matrices, x + shift_x, y + shift_y))
-                total = total + samples * (weight_x * weight_y)
-        return total
-
-    # Images that need the same number of points go together; most often that is all of them.
-    counts = [_count(width_x * stretch_x), _count(width_y * stretch_y)]
-    groups: dict[tuple[int, int], list[int]] = {}
-    for row, pair in enumerate(zip(*counts, strict=True)):
-        groups.setdefault(pair, []).append(row)
+    if matrix.shape[-2] == 3:
+        matrix = normalize_homography(matrix)
+    needs = _needs(input, matrix, out_size, align_corners) if scale is None else None
+    if needs is None:
+        half = math.ceil((TRACED_SCALE if scale is None else scale) / LARGEST_GAP)
+        return _filtered(input, matrix, *options, half, half)
+    # Images with the same needs go together; most often that is all of them.
+    groups: dict[tuple[int, int, bool], list[int]] = {}
+    for row, need in enumerate(needs):
+        groups.setdefault(need, []).append(row)
     if len(groups) == 1:
-        return warp(slice(None), *next(iter(groups)))
-    parts = [warp(torch.tensor(rows, device=input.device), *pair) for pair, rows in groups.items()]
+        return _filtered(input, matrix, *options, *next(iter(groups)))
+    if not groups:  # an empty batch
+        return _filtered(input, matrix, *options, 1, 1)
+    parts = []
+    for need, rows in groups.items():
+        chosen = torch.tensor(rows, device=input.device)
+        parts.append(_filtered(input[chosen], matrix[chosen], *options, *need))
     order = torch.tensor([row for rows in groups.values() for row in rows], device=input.device)
-    if not parts:  # an empty batch
-        return sample(input, matrix)
     return torch.cat(parts)[order.argsort()]
 
 
+def _filtered(
+    input: Tensor,
+    matrix: Tensor,
+    out_size: Sequence[int],
+    padding_mode: str,
+    align_corners: bool,
+    half_x: int,
+    half_y: int,
+    leaves: bool = True,
+) -> Tensor:
+    """:func:`antialiased` with these m, at the most, along x and along y.
+
+    ``leaves`` is whether points may lie outside the map. A row of points is sampled at once, as so
+    many transformers of an image.
+    """
+    options = ('bilinear', padding_mode, align_corners)
+    if half_x == half_y == 1:  # nothing to filter
+        return backend.affine_grid_sample(input, matrix, out_size, *options)
+    affine = matrix.shape[-2] == 2
+    jacobian = _jacobian(matrix, input.shape[2:], out_size, align_corners)
+    stretch_x, stretch_y = _stretches(jacobian)
+    places_x, weights_x = zip(*_triangle(stretch_x, half_x), strict=True)
+    shift_x = torch.stack(places_x, dim=2) * _step(out_size[1], align_corners)
+    weights_x = torch.stack(weights_x, dim=2)[:, :, :, None]  # (N, K, points, 1, H' or 1, W' or 1)
+    warp = matrix[:, :, None]
+    x, y = _axes(matrix, out_size, align_corners)
+
+    def row_mean(images: Tensor, points: Tensor) -> Tensor:
+        """(N, K * points, ...), or (1, N * K * points, ...) for one map -> (N, K, C, H', W')."""
+        if affine:
+            samples = backend.affine_grid_sample(images, points, out_size, *options)
+        else:
+            samples = backend.grid_sample(images, points, *options)
+        return _weighted_sum(samples.flatten(0, 1).unflatten(0, weights_x.shape[:3]), weights_x)
+
+    leaves = leaves and padding_mode == 'zeros'
+    total, cover = 0, 0
+    ones = input.new_ones(1, 1, *input.shape[2:]) if leaves else None
+    for place_y, weight_y in _triangle(stretch_y, half_y):
+        shift_y = (place_y * _step(out_size[0], align_corners))[:, :, None]
+        if affine:
+            points = _translated(warp, shift_x[..., 0, 0], shift_y[..., 0, 0])
+        else:
+            points = torch.stack(_through(warp, x + shift_x, y + shift_y), dim=-1)
+        weight = weight_y[:, :, None]
+        total = total + row_mean(input, points.flatten(1, 2)) * weight
+        if leaves:  # what part of the filter lies inside; one map of ones serves all images
+            cover = cover + row_mean(ones, points.flatten(0, 2)[None]) * weight
+    if leaves:
+        shares = _share_inside(matrix, jacobian, input.shape[2:], out_size, align_corners)
+        factor = shares[:, :, None] / cover.clamp(min=LEAST_COVER)
+        unfiltered = (_halves(stretch_x) == 1) & (_halves(stretch_y) == 1)
+        total = total * torch.where(unfiltered[:, :, None], 1, factor)
+    return total.to(output_dtype(input, matrix))
+
+
+def _weighted_sum(samples: Tensor, weights: Tensor) -> Tensor:
+    """(N, K, points, C, H', W') and (N, K, points, 1, H' or 1, W' or 1) -> (N, K, C, H', W')."""
+    samples = samples.to(weights.dtype)
+    if weights.shape[4:] == (1, 1):  # one product of matrices, without a copy of the samples
+        with without_autocast(samples.device.type):
+            total = weights.flatten(2)[:, :, None] @ samples.flatten(3)
+        return total.unflatten(3, samples.shape[3:]).squeeze(2)
+    total = 0
+    for sample, weight in zip(samples.unbind(2), weights.unbind(2), strict=True):
+        total = total + sample * weight
+    return total
+
+
+def _jacobian(
+    matrix: Tensor, in_size: Sequence[int], out_size: Sequence[int], align_corners: bool
+) -> list[list[Tensor]]:
+    """Input pixels per output pixel: of x and y (outer list) along the output's x and y.
+
+    Each is (N, K, H', W'), or (N, K, 1, 1) for affine warps, where it is the same everywhere.
+    """
+    m = matrix[..., None, None]
+    slopes = [[m[..., row, column, :, :] for column in (0, 1)] for row in (0, 1)]
+    if matrix.shape[-2] == 3:
+        x, y = _axes(matrix, out_size, align_corners)
+        w = clamp_away_from_zero(
+            m[..., 2, 0, :, :] * x + m[..., 2, 1, :, :] * y + m[..., 2, 2, :, :]
+        )
+        slopes = [
+            [(slope - point * m[..., 2, column, :, :]) / w for column, slope in enumerate(row)]
+            for row, point in zip(slopes, _through(matrix, x, y), strict=True)
+        ]
+    halves = [_half(size, align_corners) for size in in_size[::-1]]
+    steps = [_step(size, align_corners) for size in out_size[::-1]]
+    return [
+        [slope * (step * half) for slope, step in zip(row, steps, strict=True)]
+        for row, half in zip(slopes, halves, strict=True)
+    ]
+
+
+def _stretches(jacobian: list[list[Tensor]]) -> list[Tensor]:
+    """How many input pixels a step of one output pixel is long, along x and along y."""
+    return [_length(*column) for column in zip(*jacobian, strict=True)]
+
+
+def _share_inside(
+    matrix: Tensor,
+    jacobian: list[list[Tensor]],
+    in_size: Sequence[int],
+    out_size: Sequence[int],
+    align_corners: bool,
+) -> Tensor:
+    """How much of each output pixel shows the map, and not the black outside, (N, K, H', W').
+
+    The map ends as for the bilinear kernel, but within the width of a footprint instead of a pixel.
+    """
+    shares = 1
+    centers = _through(matrix, *_axes(matrix, out_size, align_corners))
+    for center, row, size in zip(centers, jacobian, in_size[::-1], strict=True):
+        inside = _half(size, align_corners) * (1 - center.abs())  # pixels from the map's rim
+        start = 1 if align_corners else 0.5  # at the centre of the border pixel, or at its edge
+        shares = shares * (inside / _length(*row) + start).clamp(0.0, 1.0)
+    return shares
+
+
+def _axes(matrix: Tensor, out_size: Sequence[int], align_corners: bool) -> tuple[Tensor, Tensor]:
+    """The regular grid's x, (W',), and y, (H', 1)."""
+    like = dict(dtype=matrix.dtype, device=matrix.device)
+    y, x = (regular_axis(size, align_corners, **like) for size in out_size)
+    return x, y[:, None]
+
+
 def _step(size: int, align_corners: bool) -> float:
+    """Normalised coordinates per pixel."""
     return 2 / max(size - 1, 1) if align_corners else 2 / size
 
 
 def _half(size: int, align_corners: bool) -> float:
+    """Pixels per normalised coordinate."""
     return (size - 1) / 2 if align_corners else size / 2
 
 
-def _stretch(
-    matrix: Tensor, x: Tensor, y: Tensor, steps: list[float], halves: list[float]
-) -> tuple[Tensor, Tensor]:
-    """How many input pixels a step of one output pixel is long, along x and along y."""
-    rows = [matrix[..., r, :, None, None] for r in range(3)]
-    w = rows[2][..., 0, :, :] * x + rows[2][..., 1, :, :] * y + rows[2][..., 2, :, :]
-    w = clamp_away_from_zero(w)
-    result = []
-    for column, step in ((0, steps[1]), (1, steps[0])):
-        squares = 0
-        for row, half in zip(rows[:2], (halves[1], halves[0]), strict=True):
-            point = (row[..., 0, :, :] * x + row[..., 1, :, :] * y + row[..., 2, :, :]) / w
-            slope = (row[..., column, :, :] - point * rows[2][..., column, :, :]) / w
-            squares = squares + (slope * (step * half)) ** 2
-        result.append(squares.clamp(min=1).sqrt())  # no filter below 1
-    return result[0], result[1]
+def _length(x: Tensor, y: Tensor) -> Tensor:
+    """Of a step in pixels; no filter is narrower than a pixel."""
+    return (x**2 + y**2).clamp(1.0, LARGEST_STRETCH**2).sqrt()
 
 
-def _half_width(stretch: Tensor) -> Tensor:
-    """Half the width of the filter in output pixels: 0 for a stretch of 1, 1 for a large one."""
-    return (1 - stretch.reciprocal() ** 2 + ROUNDING**2).sqrt() - ROUNDING
+def _halves(stretch: Tensor) -> Tensor:
+    """m, as whole numbers in the type of ``stretch`` and of its shape."""
+    return (stretch.detach() / LARGEST_GAP).ceil().clamp(min=1)
 
 
-def _count(reach: Tensor) -> list[int]:
-    """How many points each image needs so that they lie no further than a pixel apart."""
-    if not reach.numel():
-        return [1] * reach.shape[0]
-    most = reach.detach().nan_to_num(0.0).flatten(1).amax(1)
-    # Powers of two, so that images of about the same scale go together.
-    exponents = [math.ceil(math.log2(min(max(2 * r, 1), MOST_POINTS))) for r in most.tolist()]
-    return [2**exponent for exponent in exponents]
+def _needs(
+    input: Tensor, matrix: Tensor, out_size: Sequence[int], align_corners: bool
+) -> list[tuple[int, int, bool]] | None:
+    """The largest m of each image along x and y, and whether points may lie outside the map.
+
+    m is rounded up to one of ``HALF_WIDTHS``. None if there are no numbers to look at, or if those
+    of other calls will be others.
+    """
+    if is_compiling() or torch.jit.is_tracing():
+        return None
+    if matrix.is_cuda and torch.cuda.is_current_stream_capturing():
+        return None
+    if not matrix.numel():
+        return [(1, 1, False)] * len(matrix)
+    matrix = matrix.detach()
+    stretches = _stretches(_jacobian(matrix, input.shape[2:], out_size, align_corners))
+    most = HALF_WIDTHS[-1]
+    numbers = [_halves(s).flatten(1).nan_to_num(1).amax(1).clamp(max=most) for s in stretches]
+    outside = torch.ones_like(numbers[0])
+    if matrix.shape[-2] == 2:  # the filter reaches less than an output pixel beyond the window
+        x, y = (axis.max() for axis in _axes(matrix, out_size, align_corners))
+        reach = torch.stack(
+            [x + _step(out_size[1], align_corners), y + _step(out_size[0], align_corners)]
+        )
+        farthest = (matrix[..., :2].abs() * reach).sum(-1) + matrix[..., 2].abs()  # (N, K, 2)
+        # Of the border pixels' centres, up to which all four taps of a sample are pixels.
+        rim = [(size - 1) / 2 / _half(size, align_corners) for size in input.shape[:1:-1]]
+        outside = 1 - (farthest < matrix.new_tensor(rim)).all(-1).all(-1).to(matrix.dtype)
+    try:
+        rows = torch.stack([*numbers, outside], dim=1).tolist()
+    except RuntimeError:  # vmap, fake tensors, the meta device
+        return None
+    up = {m: next(half for half in HALF_WIDTHS if half >= m) for m in range(1, most + 1)}
+    return [(up[x], up[y], bool(leaves)) for x, y, leaves in rows]
 
 
-def _triangle(count: int) -> list[tuple[float, float]]:
-    """Places in (-1, 1) and their weights, which sum to one."""
-    places = [(2 * m + 1) / count - 1 for m in range(count)]
-    weights = [1 - abs(place) for place in places]
-    return [(place, weight / sum(weights)) for place, weight in zip(places, weights, strict=True)]
+def _triangle(stretch: Tensor, most: int) -> list[tuple[Tensor, Tensor]]:
+    """Places, in output pixels, and weights, which sum to one: each of the shape of ``stretch``.
+
+    There are ``2 * most - 1`` points, of which those that a smaller m leaves out weigh nothing.
+    """
+    half = _halves(stretch).clamp(max=most)
+    width = (1 - stretch**-2).clamp(min=1 - LARGEST_GAP**-2).sqrt()  # below it half is 1
+    gap = width / (half**2 - 1).clamp(min=1).sqrt()
+    triangle = []
+    for step in range(1 - most, most):
+        weight = (half - abs(step)).clamp(min=0) / half**2
+        triangle.append((torch.where(weight > 0, gap * step, 0), weight))
+    return triangle
 
 
 def _translated(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """``matrix`` behind a translation of the output by (x, y)."""
+    """Affine ``matrix`` after a translation of the output by (x, y)."""
     last = matrix[..., 0] * x[..., None] + matrix[..., 1] * y[..., None] + matrix[..., 2]
-    return torch.stack([matrix[..., 0], matrix[..., 1], last], dim=-1)
+    linear = matrix[..., :2].expand(*last.shape, 2)
+    return torch.cat([linear, last[..., None]], dim=-1)
 
 
-def _through(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """The points of output points (x, y) under a projective map, (N, K, H', W', 2)."""
+def _through(matrix: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
+    """x and y of the points of output points (x, y), each (..., H', W')."""
     m = matrix[..., None, None]
-    u, v, w = (
-        m[..., r, 0, :, :] * x + m[..., r, 1, :, :] * y + m[..., r, 2, :, :] for r in range(3)
-    )
-    return torch.stack([u, v], dim=-1) / clamp_away_from_zero(w)[..., None]
+    rows = [
+        m[..., row, 0, :, :] * x + m[..., row, 1, :, :] * y + m[..., row, 2, :, :]
+        for row in range(matrix.shape[-2])
+    ]
+    return rows if len(rows) == 2 else [row / clamp_away_from_zero(rows[2]) for row in rows[:2]]

@@ -8,6 +8,7 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+from ..checks import number_in
 from .kernels import SamplingKernel
 
 MODES = ('nearest', 'bilinear', 'bicubic')
@@ -54,6 +55,12 @@ def check_mode(mode: str | SamplingKernel, padding_mode: str) -> None:
         raise ValueError(f'mode must be one of {MODES} or a SamplingKernel, got {mode!r}')
     if padding_mode not in PADDING_MODES:
         raise ValueError(f'padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}')
+
+
+def check_antialias(antialias: bool | float) -> None:
+    """Raises unless ``antialias`` is True, False or a scale that can be filtered."""
+    if not isinstance(antialias, bool):
+        number_in('antialias', antialias, '(1, 64]')  # the work grows with the square
 
 
 def check_map(name: str, tensor: Tensor) -> int:

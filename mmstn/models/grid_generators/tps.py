@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmstn.ops import regular_grid
 from mmstn.ops.coordinates import without_autocast
+from mmstn.ops.torch_backend import is_compiling
 
 from .base import BaseGridGenerator, tile_windows
 
@@ -99,7 +100,7 @@ class TPSGridGenerator(BaseGridGenerator):
 
         Those of the last grid are kept: a network asks for the same ones at every step.
         """
-        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        traced = is_compiling() or torch.jit.is_tracing()
         if traced or type(grid) is not Tensor:  # sizes may change later; there may be no numbers
             return self._make(grid)
         key = (grid.shape, align_corners, grid.dtype, grid.device)
