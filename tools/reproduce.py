@@ -20,16 +20,16 @@ import torch
 from reproduce import Experiment, Run, run_all, write_report
 
 CONFIGS = Path(os.path.relpath(Path(__file__).resolve().parents[1] / 'configs'))
+KNOWN = ', '.join(sorted(file.parent.name for file in CONFIGS.glob('*/experiment.yml')))
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    known = ', '.join(sorted(file.parent.name for file in CONFIGS.glob('*/experiment.yml')))
     parser = argparse.ArgumentParser(
         description='Train and test the cells of a table, and set the results beside the '
         "paper's. Started again, it goes on where it was stopped."
     )
     parser.add_argument(
-        'experiment', help=f'a table ({known}), or the YAML file of one of your own'
+        'experiment', help=f'a table ({KNOWN}), or the YAML file of one of your own'
     )
     parser.add_argument('--version', help='which version of it (default: its first)')
     parser.add_argument(
@@ -127,7 +127,11 @@ def make_executor(args: argparse.Namespace) -> Iterator[Executor]:
     except ImportError as error:
         sys.exit(f"--dask needs Dask: pip install 'mmstn[cluster]' ({error})")
     cloudpickle.register_pickle_by_value(reproduce.run)  # the workers need not find this folder
-    with Client(args.dask) as client:
+    try:
+        client = Client(args.dask)
+    except (OSError, ValueError) as error:
+        sys.exit(f'--dask must be the address of a scheduler that runs, got {args.dask}: {error}')
+    with client:
         print_now('run by workers that were started with --resources slot=1')
         # A worker that dies has its runs done again by another, from their last checkpoints.
         yield client.get_executor(resources={'slot': 1}, pure=False)
@@ -139,7 +143,9 @@ def main(argv: list[str] | None = None) -> int:
     if file.suffix not in ('.yml', '.yaml'):
         file = CONFIGS / args.experiment / 'experiment.yml'
     if not file.is_file():
-        sys.exit(f'experiment must be one of configs/*/experiment.yml or a file, got {file}')
+        sys.exit(
+            f'reproduce.py: experiment must be one of {KNOWN} or a file, got {args.experiment}'
+        )
     try:
         experiment = Experiment.load(file, args.version)
         if args.work_dir is None:
@@ -152,7 +158,8 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.list:
         for each in runs:
-            print(state(each), each.name, each.config, *each.options.items())
+            options = (f'{key}={value}' for key, value in each.options.items())
+            print(state(each), each.name, os.path.relpath(each.config), *options)
         return 0
     failed = []
     if not args.report:

@@ -376,6 +376,11 @@ def test_wrong_arguments_end_in_a_line(table, load_tool, capsys, arguments, mess
     assert message in f'{caught.value}{capsys.readouterr().err}'
 
 
+def test_an_unknown_table(load_tool):
+    with pytest.raises(SystemExit, match='must be one of .*mnist, mnist_3d.* got mnis'):
+        load_tool('reproduce').main(['mnis'])
+
+
 def test_list(table, load_tool, capsys):
     runs = table / 'runs'
     (runs / 'plain/a/seed0').mkdir(parents=True)
@@ -384,4 +389,4 @@ def test_list(table, load_tool, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert f'{runs}/plain/a/seed0/result.json is damaged' in lines[0]
     assert lines[-1].startswith('  0%  wide/a, seed 0')
-    assert 'lr' in lines[-1]
+    assert lines[-1].endswith('plain_a.py optim_wrapper.optimizer.lr=0.02')
