@@ -48,6 +48,12 @@ def positive_int(name: str, value: int) -> int:
     return whole_number(name, value, 1)
 
 
+def positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """``values`` as a tuple, if they are whole numbers >= 1; there may be none."""
+    values = sequence(name, values, 'whole numbers >= 1')
+    return tuple(positive_int(f'{name}[{i}]', value) for i, value in enumerate(values))
+
+
 def number_in(name: str, value: float, interval: str) -> float:
     """``value``, if it is a number in ``interval``, written as in mathematics.
 

@@ -8,6 +8,8 @@ import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
+from mmstn.checks import instance_of, positive_ints
+
 
 class FullyConnected(nn.Sequential):
     """Linear layers with a ReLU each.
@@ -17,20 +19,45 @@ class FullyConnected(nn.Sequential):
         channels: Sizes of the layers.
         norm_cfg: Normalisation of vectors between each layer and its ReLU, such as
             ``dict(type='BN1d')``; None for none.
+        name: What ``channels`` is called where it comes from, for messages.
+
+    Raises:
+        TypeError: If ``channels`` holds what is no whole number.
+        ValueError: If it holds a number below 1, or ``norm_cfg`` describes no normalisation.
     """
 
     def __init__(
-        self, in_features: int, channels: Sequence[int], norm_cfg: dict | None = None
+        self,
+        in_features: int,
+        channels: Sequence[int],
+        norm_cfg: dict | None = None,
+        name: str = 'channels',
     ) -> None:
-        layers = []
-        for out_features in channels:
+        layers: list[nn.Module] = []
+        for out_features in positive_ints(name, channels):
             layers.append(nn.Linear(in_features, out_features))
             if norm_cfg is not None:
-                layers.append(build_norm_layer(norm_cfg, out_features)[1])
+                layers.append(norm_layer('norm_cfg', norm_cfg, out_features))
             layers.append(nn.ReLU(inplace=True))
             in_features = out_features
         super().__init__(*layers)
         self.out_features = in_features
+
+
+def norm_layer(name: str, cfg: dict, channels: int) -> nn.Module:
+    """A normalisation from its config.
+
+    Raises:
+        TypeError: If ``cfg`` is no config.
+        ValueError: If it describes no normalisation.
+    """
+    instance_of(name, cfg, dict, 'a config (dict) or None')
+    try:
+        return build_norm_layer(cfg, channels)[1]
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{name} must describe a normalisation, such as BN, got {cfg!r}: {error}'
+        ) from error
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import inspect
 import logging
 import re
 from collections.abc import Sequence
-from numbers import Real
+from numbers import Integral, Real
 
 import torch
 from mmengine.logging import print_log
@@ -14,7 +14,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import positive_int
+from mmstn.checks import as_size, flag, number_in, positive_int
 from mmstn.ops import (
     SamplingKernel,
     affine_grid_sample,
@@ -44,8 +44,8 @@ class SpatialTransformer(BaseModule):
             says where it starts. In a config ``num_params`` and ``num_transformers`` are filled in
             where the net takes them.
         grid_generator: Config of a grid generator, or a module.
-        out_size: The size of V: (H', W') or (D', H', W'); a number scales the size of U; None
-            keeps it.
+        out_size: The size of V: (H', W') or (D', H', W'); a whole number for a square or a cube; a
+            float above 0 and at most 8, such as 0.5 or 2.0, scales the size of U; None keeps it.
         num_transformers: K transformers that read the same map; None for one, with no axis K.
         mode: The sampling kernel, see :func:`mmstn.ops.grid_sample`.
         padding_mode: What lies outside U, see there.
@@ -78,7 +78,7 @@ class SpatialTransformer(BaseModule):
         self,
         loc_net: dict | nn.Module,
         grid_generator: dict | BaseGridGenerator,
-        out_size: Sequence[int] | float | None = None,
+        out_size: int | Sequence[int] | float | None = None,
         num_transformers: int | None = None,
         mode: str | SamplingKernel = 'bilinear',
         padding_mode: str = 'zeros',
@@ -94,8 +94,8 @@ class SpatialTransformer(BaseModule):
         self.num_transformers = num_transformers
         self.mode = mode
         self.padding_mode = padding_mode
-        self.align_corners = align_corners
-        self.antialias = antialias
+        self.align_corners = flag('align_corners', align_corners)
+        self.antialias = flag('antialias', antialias)
         self.grid_generator = _build('grid_generator', grid_generator)
         if not isinstance(self.grid_generator, BaseGridGenerator):
             raise TypeError(
@@ -139,21 +139,14 @@ class SpatialTransformer(BaseModule):
                 loc_net = {**loc_net, **{k: v for k, v in sizes.items() if k in taken}}
         return _build('loc_net', loc_net)
 
-    def _check_out_size(self, out_size: Sequence[int] | float | None) -> tuple | float | None:
+    def _check_out_size(self, out_size: int | Sequence[int] | float | None) -> tuple | float | None:
         """``out_size`` as a tuple, a factor or None."""
-        if isinstance(out_size, Real) and not isinstance(out_size, bool):
-            if not out_size > 0:
-                raise ValueError(f'out_size must be a scale > 0, got {out_size!r}')
-            return float(out_size)
         if out_size is None:
             return None
-        out_size = check_size('out_size', out_size)
-        if len(out_size) != self.grid_generator.ndim:
-            raise ValueError(
-                f'out_size must have {self.grid_generator.ndim} numbers, as '
-                f'{type(self.grid_generator).__name__} has dimensions, got {out_size}'
-            )
-        return out_size
+        if isinstance(out_size, Real) and not isinstance(out_size, Integral):
+            # Nobody enlarges more: above, a side was meant.
+            return float(number_in('out_size', out_size, '(0, 8]'))
+        return as_size('out_size', out_size, self.grid_generator.ndim)
 
     def _start(self, init: str | Sequence) -> Tensor:
         """theta at the start, (P,) or (K, P)."""
@@ -166,7 +159,12 @@ class SpatialTransformer(BaseModule):
             else:
                 raise ValueError(f"init must be 'identity', 'tile' or numbers, got {init!r}")
         else:
-            start = torch.as_tensor(init, dtype=torch.float32)
+            try:
+                start = torch.as_tensor(init, dtype=torch.float32)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f'init must be numbers, got {init!r}: {error}') from error
+            if not start.isfinite().all():
+                raise ValueError(f'init must be finite numbers, got {init!r}')
         if tuple(start.shape) not in (shape, shape[1:]):
             raise ValueError(
                 f'init must be ({shape[1]},) or {shape} numbers, got shape {tuple(start.shape)}'
@@ -188,7 +186,7 @@ class SpatialTransformer(BaseModule):
 
         Returns:
             V, (N, C, H', W'), or (N, K, C, H', W') if ``num_transformers`` is a number; for volumes
-            with D' in front of H'. With ``return_theta`` (V, theta), theta (N, P) or (N, K, P).
+            with D' before H'. With ``return_theta`` (V, theta), theta (N, P) or (N, K, P).
 
         Raises:
             TypeError: If ``x`` is not a floating-point tensor.

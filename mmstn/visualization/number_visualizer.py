@@ -28,7 +28,7 @@ class NumberVisualizer(UniversalVisualizer):
         draw_score: bool = True,
         resize: int | None = None,
         rescale_factor: float | None = None,
-        text_cfg: dict = dict(),  # noqa: B006, as in the parent
+        text_cfg: dict = dict(),
         show: bool = False,
         wait_time: float = 0,
         out_file: str | None = None,

@@ -52,7 +52,7 @@ def test_a_transformer_that_turns_the_volume_changes_the_view():
 
 
 def test_says_what_is_wrong():
-    with pytest.raises(TypeError, match='backbone must be a config.*got str'):
+    with pytest.raises(TypeError, match="backbone must be a config.*got 'MNISTFC'"):
         DepthProjection('MNISTFC')
     with pytest.raises(ValueError, match="mode.*got 'min'"):
         DepthProjection(NET, mode='min')

@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from mmcv.cnn import ConvModule
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
+from torch.nn import functional as F
 
 from mmstn.models import BackboneLocNet, BaseLocNet, ConvLocNet, FCLocNet, SpatialTransformer
 from mmstn.models.loc_nets.base import OffsetRegression
@@ -151,6 +154,80 @@ def test_conv_net_without_in_size_takes_any_size():
         assert net(torch.rand(3, 2, *size)).shape == (3, 6)
 
 
+def test_conv_net_pads_for_maps_that_are_too_small_only():
+    """Written out, with the layers' own functions, for a map on either side of the border."""
+    torch.manual_seed(0)
+    net = ConvLocNet(in_channels=3, num_params=6)
+    first, second = (m for m in net.conv if isinstance(m, ConvModule))
+    # 28 averaged to 14, 5x5 makes 10, pooled 5, 5x5 makes 1; 27 would leave nothing.
+    for side, padding in ((28, 0), (27, 2), (14, 2), (7, 2)):
+        x = torch.rand(2, 3, side, side)
+        x, hidden = F.avg_pool2d(x, 2), x
+        for layer, pool in ((first, 2), (second, 1)):
+            x = F.conv2d(x, layer.conv.weight, layer.conv.bias, padding=padding).relu()
+            x = F.max_pool2d(x, pool)
+        expected = F.adaptive_avg_pool2d(x, 4).flatten(1)
+        torch.testing.assert_close(net.conv(hidden), expected)
+
+
+@pytest.mark.parametrize('in_size', [None, 14, 7, (7, 30), 4])
+def test_conv_net_with_its_defaults_reads_small_maps(in_size):
+    net = ConvLocNet(in_channels=8, num_params=6, in_size=in_size)
+    size = in_size or 14
+    x = torch.rand(2, 8, *((size, size) if isinstance(size, int) else size))
+    assert net(x).shape == (2, 6)
+    nn.init.normal_(net.regression.weight)
+    net(x).sum().backward()
+    assert all(parameter.grad.any() for parameter in net.fc.parameters())
+
+
+@pytest.mark.parametrize('size', [14, 7, 4])
+def test_the_net_of_the_neck_config_reads_the_last_map_of_a_resnet(size):
+    config = Config.fromfile('configs/existing_project/resnet50-stn-neck_8xb8_cub.py')
+    loc_net = config.model.neck[0].transformer.loc_net
+    net = MODELS.build(dict(loc_net, num_params=6))
+    assert net(torch.rand(2, 2048, size, size)).shape == (2, 6)
+
+
+def test_conv_net_says_which_maps_are_too_small():
+    message = 'in_size must be at least 4 for .*downsample.*'
+    with pytest.raises(ValueError, match=message + r'\(3, 3\)'):
+        ConvLocNet(in_channels=3, num_params=6, in_size=3)
+    with pytest.raises(ValueError, match=message + r'\(3, 9\)'):
+        ConvLocNet(in_channels=3, num_params=6)(torch.rand(1, 3, 3, 9))
+    with pytest.raises(ValueError, match=r'in_size must be at least 28 .*\(27, 28\)'):
+        ConvLocNet(in_channels=3, num_params=6, paddings=0)(torch.rand(1, 3, 27, 28))
+
+
+@pytest.mark.parametrize('kernel_sizes', [1, 2, 3, 4, (7, 3)])
+@pytest.mark.parametrize('strides', [1, 2])
+@pytest.mark.parametrize('pool_sizes', [1, (3, 2)])
+@pytest.mark.parametrize('downsample', [1, 3])
+@pytest.mark.parametrize('paddings', [None, 0, 1, (1, 0)])
+def test_the_smallest_map_that_fits(kernel_sizes, strides, pool_sizes, downsample, paddings):
+    """The layers take it, and nothing smaller if no padding is left to them."""
+    net = ConvLocNet(
+        in_channels=1,
+        num_params=2,
+        channels=(2, 2),
+        kernel_sizes=kernel_sizes,
+        strides=strides,
+        pool_sizes=pool_sizes,
+        downsample=downsample,
+        paddings=paddings,
+    )
+    smallest = net.conv.smallest
+    assert net(torch.rand(1, 1, smallest, smallest)).shape == (1, 2)
+    layers = nn.Sequential(*net.conv)
+    for side in range(1, net.conv.unpadded + 4):
+        try:
+            layers(torch.rand(1, 1, side, side))
+            fits = True
+        except RuntimeError:
+            fits = False
+        assert fits == (side >= net.conv.unpadded), side
+
+
 def test_conv_net_for_volumes():
     net = ConvLocNet(in_channels=1, num_params=12, in_size=32, ndim=3, channels=(4, 4))
     assert net(torch.rand(2, 1, 32, 32, 32)).shape == (2, 12)
@@ -195,7 +272,7 @@ BAD_NETS = {
     'no K': (FCLocNet, dict(in_channels=1, in_size=4, num_transformers=0), 'num_transformers.*0'),
     'averaged away': (FCLocNet, dict(in_channels=1, in_size=(4, 2), downsample=3), 'down.*2.*3'),
     'half a pixel': (FCLocNet, dict(in_channels=1, in_size=4, downsample=1.5), 'downsample.*1.5'),
-    'too small': (ConvLocNet, dict(in_channels=1, in_size=8), 'in_size.*8.*does not fit'),
+    'too small': (ConvLocNet, dict(in_channels=1, in_size=3), r'in_size.*at least 4.*\(3, 3\)'),
     'no convolution': (ConvLocNet, dict(in_channels=1, channels=()), 'channels'),
     'kernel sizes': (ConvLocNet, dict(in_channels=1, kernel_sizes=(3, 3, 3)), 'kernel_sizes'),
     'nothing to normalise': (

@@ -1,5 +1,6 @@
 """The spatial transformer as a module: sizes, starts, what it computes, and what it refuses."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,17 @@ def test_explicit_start_in_pixels():
 
 @pytest.mark.parametrize(
     ('out_size', 'expected'),
-    [(None, (12, 10)), (0.5, (6, 5)), (2, (24, 20)), ((7, 3), (7, 3)), (0.01, (1, 1))],
+    [
+        (None, (12, 10)),
+        (0.5, (6, 5)),
+        (2.0, (24, 20)),
+        (np.float32(0.5), (6, 5)),
+        (28, (28, 28)),
+        (np.int64(2), (2, 2)),
+        ((7, 3), (7, 3)),
+        ([7, 3], (7, 3)),
+        (0.01, (1, 1)),
+    ],
 )
 def test_out_size(out_size, expected):
     assert make(out_size=out_size)(torch.rand(1, 2, 12, 10)).shape[2:] == expected
@@ -186,8 +197,14 @@ BAD_MODULES = {
         'antialias.*TPSGridGenerator',
     ),
     'padding': (dict(padding_mode='same'), ValueError, "padding_mode.*'same'"),
-    'zero size': (dict(out_size=(0, 4)), ValueError, r'out_size.*\(0, 4\)'),
-    'zero scale': (dict(out_size=0), ValueError, 'out_size.*0'),
+    'zero size': (dict(out_size=(0, 4)), ValueError, r'out_size\[0\].*0'),
+    'zero side': (dict(out_size=0), ValueError, 'out_size.*0'),
+    'zero scale': (dict(out_size=0.0), ValueError, 'out_size.*0'),
+    'a side as a scale': (dict(out_size=28.0), ValueError, r'out_size.*\(0, 8\], got 28'),
+    'no number': (dict(out_size=float('nan')), ValueError, 'out_size.*nan'),
+    'a flag as a size': (dict(out_size=True), TypeError, 'out_size.*True'),
+    'a word as a size': (dict(out_size='28'), TypeError, "out_size.*'28'"),
+    'a word as a flag': (dict(align_corners='no'), TypeError, "align_corners.*'no'"),
     'size of a volume': (dict(out_size=(4, 4, 4)), ValueError, r'out_size.*\(4, 4, 4\)'),
     'no transformers': (dict(num_transformers=0), ValueError, 'num_transformers.*0'),
     'init word': (dict(init='random'), ValueError, "init.*'random'"),

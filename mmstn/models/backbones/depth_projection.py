@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.checks import instance_of, one_of
 from mmstn.registry import build_part
 
 PROJECTIONS = {
@@ -19,7 +20,7 @@ PROJECTIONS = {
 class DepthProjection(BaseModule):
     """Flattens volumes along depth and describes the images by a backbone (appendix A.3).
 
-    Behind a transformer of volumes (``STNBackbone(transformer=..., backbone=dict(type=
+    After a transformer of volumes (``STNBackbone(transformer=..., backbone=dict(type=
     'DepthProjection', ...))``) it is the transformer that chooses along which direction is
     projected.
 
@@ -37,11 +38,8 @@ class DepthProjection(BaseModule):
         self, backbone: dict, mode: str = 'mean', init_cfg: dict | list | None = None
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(backbone, dict):
-            raise TypeError(f'backbone must be a config (dict), got {type(backbone).__name__}')
-        if mode not in PROJECTIONS:
-            raise ValueError(f'mode must be one of {tuple(PROJECTIONS)}, got {mode!r}')
-        self.mode = mode
+        instance_of('backbone', backbone, dict, 'a config (dict)')
+        self.mode = one_of('mode', mode, PROJECTIONS)
         self.backbone = build_part(MODELS, backbone)
 
     def project(self, x: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ class InceptionBlock(BaseModule):
         conv3x3: Channels of the 3x3 branch: reduction, output.
         double3x3: Channels of the double 3x3 branch: reduction, middle, output.
         pool: ``'avg'`` or ``'max'``.
-        pool_channels: Channels of the projection behind the pool; 0 passes the pool through.
+        pool_channels: Channels of the projection after the pool; 0 passes the pool through.
         conv: Makes a convolution with its normalisation and activation.
     """
 
@@ -125,9 +125,9 @@ class InceptionV2(BaseBackbone):
 
     Args:
         in_channels: Channels of the image.
-        pool_channels: Channels of the projections behind the pools of blocks 4c and 4d: 128 as in
+        pool_channels: Channels of the projections after the pools of blocks 4c and 4d: 128 as in
             Caffe's weights, 96 as in the paper.
-        out_indices: The stages whose maps are returned. Stages behind the last are not built.
+        out_indices: The stages whose maps are returned. Stages after the last are not built.
         frozen_stages: Stages up to this one are not trained; -1 trains all.
         norm_eval: Whether batch normalisation keeps its running statistics in training.
         with_cp: Whether to keep only the input of each block for the backward pass, and compute the
@@ -154,9 +154,9 @@ class InceptionV2(BaseBackbone):
         norm_eval: bool = False,
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),  # noqa: B006
-        act_cfg: dict = dict(type='ReLU', inplace=True),  # noqa: B006
-        init_cfg: dict | list | None = [  # noqa: B006
+        norm_cfg: dict = dict(type='BN', requires_grad=True),
+        act_cfg: dict = dict(type='ReLU', inplace=True),
+        init_cfg: dict | list | None = [
             dict(type='Kaiming', layer=['Conv2d']),
             dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
         ],

@@ -24,7 +24,7 @@ class InceptionV3Features(InceptionV3):
 
     def __init__(
         self,
-        init_cfg: dict | list | None = [  # noqa: B006
+        init_cfg: dict | list | None = [
             dict(type='TruncNormal', layer=['Conv2d'], std=0.1),
             dict(type='Constant', layer='BatchNorm2d', val=1),
         ],

@@ -9,15 +9,15 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import as_size
+from mmstn.checks import as_size, positive_int, positive_ints
 
 from ..layers import FullyConnected, forward_zeros
 
 
 class _DescriptorNet(BaseModule):
-    """Layers that end in one descriptor, behind an average-pooling of the image.
+    """Layers that end in one descriptor, after an average-pooling of the image.
 
-    The paper pools the larger images (RTS and TC) by 2 behind the ST, so that networks with and
+    The paper pools the larger images (RTS and TC) by 2 after the ST, so that networks with and
     without an ST see the same number of pixels (a second-hand account).
 
     Args:
@@ -37,7 +37,7 @@ class _DescriptorNet(BaseModule):
         init_cfg: dict | list | None,
     ) -> None:
         super().__init__(init_cfg)
-        pool = nn.AvgPool2d(*as_size('downsample', downsample, 1))
+        pool = nn.AvgPool2d(positive_int('downsample', downsample))
         self.layers = nn.Sequential(pool, *layers, nn.Flatten())
         descriptor = forward_zeros(self.layers, in_channels, as_size('in_size', in_size))
         self.out_channels = descriptor.shape[1]
@@ -73,9 +73,9 @@ class MNISTFC(_DescriptorNet):
         downsample: int = 1,
         init_cfg: dict | list | None = None,
     ) -> None:
-        (factor,) = as_size('downsample', downsample, 1)
+        factor = positive_int('downsample', downsample)
         height, width = (size // factor for size in as_size('in_size', in_size))
-        fc = FullyConnected(in_channels * height * width, channels)
+        fc = FullyConnected(positive_int('in_channels', in_channels) * height * width, channels)
         super().__init__([nn.Flatten(), fc], in_channels, in_size, downsample, init_cfg)
 
 
@@ -84,7 +84,7 @@ class MNISTCNN(_DescriptorNet):
     """Two convolutions without padding, each with a max-pooling by 2 and a ReLU.
 
     The paper's order is ReLU, then pooling. The largest of four is the same either way, and a ReLU
-    behind the pooling has a quarter of the work.
+    after the pooling has a quarter of the work.
 
     Attributes:
         out_channels (int): F, the size of the flattened map, for the head's ``in_channels``.
@@ -93,7 +93,7 @@ class MNISTCNN(_DescriptorNet):
         in_size: The image's size, (H, W), or a number for a square.
         in_channels: Its channels.
         channels: Output channels of the convolutions; the paper's have 32 to 64 filters.
-        kernel_sizes: Their kernel sizes.
+        kernel_sizes: Their kernel sizes, one for all or one each.
         downsample: By how much the image is averaged down first.
         channels_last: Whether maps lie in memory with their channels innermost, which convolves
             the same numbers quicker on a CPU.
@@ -108,13 +108,15 @@ class MNISTCNN(_DescriptorNet):
         in_size: int | Sequence[int],
         in_channels: int = 1,
         channels: Sequence[int] = (32, 64),
-        kernel_sizes: Sequence[int] = (9, 7),
+        kernel_sizes: int | Sequence[int] = (9, 7),
         downsample: int = 1,
         channels_last: bool = False,
         init_cfg: dict | list | None = None,
     ) -> None:
-        layers = []
-        width_in = in_channels
+        layers: list[nn.Module] = []
+        width_in = positive_int('in_channels', in_channels)
+        channels = positive_ints('channels', channels)
+        kernel_sizes = as_size('kernel_sizes', kernel_sizes, len(channels))
         for width, kernel_size in zip(channels, kernel_sizes, strict=True):
             layers += [
                 nn.Conv2d(width_in, width, kernel_size),

@@ -1,4 +1,4 @@
-"""A wrapper that gives any registered backbone spatial transformers."""
+"""STNBackbone: any registered backbone with spatial transformers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.checks import flag, instance_of, one_of
 from mmstn.ops.torch_backend import is_compiling
 from mmstn.registry import build_part
 
@@ -24,9 +25,9 @@ from .fusion import FUSIONS, fuse
 
 @MODELS.register_module()
 class STNBackbone(BaseModule):
-    """Any registered backbone with spatial transformers in front of it, inside it, or both.
+    """Any registered backbone with spatial transformers before it, inside it, or both.
 
-    In front (section 4.3 of the paper): K parallel transformers cut K views out of the image, one
+    Before it (section 4.3 of the paper): K parallel transformers cut K views out of the image, one
     stream of the backbone describes each, and the descriptors are fused. Inside (section 4.2): a
     transformer warps the feature map that a child of the backbone takes; parameters of the backbone
     keep their names.
@@ -37,16 +38,16 @@ class STNBackbone(BaseModule):
     those of the first stream, and ``switch_to_deploy`` goes through all.
 
     Names:
-        ``transformer`` is the one in front, ``before.layer3`` that before ``layer3``, and
+        ``transformer`` is the one before all, ``before.layer3`` that before ``layer3``, and
         ``streams.0.layer3`` the layer; with separate streams ``before.layer3_0`` is that of the
         first.
 
     Args:
         backbone: Config of a registered backbone.
-        transformer: Config of the :class:`~mmstn.models.SpatialTransformer` in front; its ``type``
+        transformer: Config of the :class:`~mmstn.models.SpatialTransformer` before it; its ``type``
             may be left out. None for none.
-        insert: Configs of transformers by the name of the child that each stands in front of, such
-            as ``{'layer3': dict(...)}``, or ``'stages.2'`` for a child's child; not before a batch
+        insert: Configs of transformers by the name of the child that each stands before, such as
+            ``{'layer3': dict(...)}``, or ``'stages.2'`` for a child's child; not before a batch
             normalisation, which is replaced when it is synchronised or fused. The views of K
             parallel ones are concatenated along channels, (N, K * C, H', W'). Each stream has its
             own.
@@ -61,7 +62,7 @@ class STNBackbone(BaseModule):
     Raises:
         TypeError: If ``backbone`` is no config.
         ValueError: If an option is unknown, there is no transformer at all, or ``insert`` names a
-            child that does not exist or cannot be stood in front of; in the first ``forward``, if
+            child that does not exist or that none can stand before; in the first ``forward``, if
             it names one that the backbone never calls.
     """
 
@@ -76,16 +77,15 @@ class STNBackbone(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if not isinstance(backbone, dict):
-            raise TypeError(f'backbone must be a config (dict), got {type(backbone).__name__}')
-        if streams not in ('shared', 'separate'):
-            raise ValueError(f"streams must be 'shared' or 'separate', got {streams!r}")
-        if fusion not in FUSIONS:
-            raise ValueError(f'fusion must be one of {tuple(FUSIONS)}, got {fusion!r}')
+        instance_of('backbone', backbone, dict, 'a config (dict)')
+        insert = instance_of('insert', insert or {}, dict, 'configs by name (dict) or None')
+        one_of('streams', streams, ('shared', 'separate'))
+        one_of('fusion', fusion, FUSIONS)
+        flag('with_global', with_global)
         if transformer is None and not insert:
             raise ValueError('transformer and insert are both empty: there is no ST to add')
         if transformer is None and (with_global or streams == 'separate'):
-            raise ValueError("with_global and streams='separate' need a transformer in front")
+            raise ValueError("with_global and streams='separate' need a transformer")
         self.fusion = fusion
         self.with_global = with_global
         self.transformer = None if transformer is None else build_transformer(transformer)
@@ -95,10 +95,10 @@ class STNBackbone(BaseModule):
         num_streams = num_views if streams == 'separate' else 1
         self.before = ModuleDict()  # ahead of the streams: tools take the last layer of all modules
         self.streams = ModuleList(build_part(MODELS, backbone) for _ in range(num_streams))
-        self.insert = tuple(insert or ())
+        self.insert = tuple(insert)
         self._unseen: set[str] = set()  # transformers inside that have not run yet
         for index, stream in enumerate(self.streams):
-            for name, cfg in (insert or {}).items():
+            for name, cfg in insert.items():
                 child = _child(stream, name)
                 key = self._key(name, index)
                 self.before[key] = build_transformer(cfg)
@@ -198,7 +198,7 @@ class STNBackbone(BaseModule):
             own = f'{prefix}streams.{index}.'
             if param_name.startswith(own):  # some backbones count on the plain name
                 return stream.get_layer_depth(prefix + param_name[len(own) :], prefix)
-        # Backbones take a name without the prefix to stand behind their last layer.
+        # Backbones take a name without the prefix to come after their last layer.
         return self.streams[0].get_layer_depth('', prefix or 'backbone.')
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:

@@ -6,14 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import as_size
+from mmstn.checks import as_size, number_in, positive_int
 
-from ..layers import FullyConnected, forward_zeros
+from ..layers import FullyConnected, forward_zeros, norm_layer
 
 CONV_CHANNELS = (48, 64, 128, 160, 192, 192, 192, 192)
 POOLED = (1, 3, 5, 7)  # these convolutions are followed by a max-pooling by 2
@@ -30,8 +29,8 @@ class SVHNCNN(BaseModule):
     Its children are ``conv1`` to ``conv8`` and ``fc1`` to ``fc3``, so that
     :class:`~mmstn.models.STNBackbone` makes the paper's ST-CNN Single with ``transformer=...`` and
     Multi with ``insert={'conv1': ..., 'conv2': ..., 'conv3': ..., 'conv4': ...}``. A pooling
-    belongs to the convolution in front of it: what ``conv2`` is called with is pooled already, and
-    so is what a transformer in front of it reads.
+    belongs to the convolution before it: what ``conv2`` is called with is pooled already, and
+    so is what a transformer before it reads.
 
     Attributes:
         out_channels (int): Size of the descriptor, for the head's ``in_channels``.
@@ -41,8 +40,8 @@ class SVHNCNN(BaseModule):
         in_channels: Its channels.
         width: A factor for the channels of every layer, which are rounded.
         dropout: Probability of dropping a unit of any layer but the first.
-        norm_cfg: Normalisation behind each convolution; None for none, as in the paper.
-        fc_norm_cfg: Normalisation behind each fully connected layer, likewise.
+        norm_cfg: Normalisation after each convolution; None for none, as in the paper.
+        fc_norm_cfg: Normalisation after each fully connected layer, likewise.
         channels_last: Whether maps lie in memory with their channels innermost, which convolves
             the same numbers quicker on a CPU, the more so the narrower the network.
         init_cfg: mmengine's initialisation.
@@ -60,21 +59,19 @@ class SVHNCNN(BaseModule):
         norm_cfg: dict | None = None,
         fc_norm_cfg: dict | None = None,
         channels_last: bool = False,
-        init_cfg: dict | list | None = dict(type='Kaiming', layer=['Conv2d', 'Linear']),  # noqa: B006
+        init_cfg: dict | list | None = dict(type='Kaiming', layer=['Conv2d', 'Linear']),
     ) -> None:
         super().__init__(init_cfg)
-        if not width > 0:
-            raise ValueError(f'width must be a number > 0, got {width!r}')
-        if not 0 <= dropout < 1:
-            raise ValueError(f'dropout must lie in [0, 1), got {dropout!r}')
+        number_in('width', width, '(0, inf)')
+        number_in('dropout', dropout, '[0, 1)')
         self.in_size = as_size('in_size', in_size)
         convs = OrderedDict()
-        channels = in_channels
+        channels = positive_int('in_channels', in_channels)
         for number, full_width in enumerate(CONV_CHANNELS, start=1):
             out_channels = scale_width(full_width, width)
             layers: list[nn.Module] = [nn.Conv2d(channels, out_channels, 5, padding=2)]
             if norm_cfg is not None:
-                layers.append(build_norm_layer(norm_cfg, out_channels)[1])
+                layers.append(norm_layer('norm_cfg', norm_cfg, out_channels))
             layers.append(nn.ReLU(inplace=True))
             if number in POOLED:
                 layers.append(nn.MaxPool2d(2))
@@ -84,6 +81,8 @@ class SVHNCNN(BaseModule):
             channels = out_channels
         num_features = forward_zeros(nn.Sequential(convs), in_channels, self.in_size).numel()
 
+        if fc_norm_cfg is not None:
+            norm_layer('fc_norm_cfg', fc_norm_cfg, 1)  # so that a wrong one is named
         fcs = OrderedDict()
         for number, full_width in enumerate(FC_CHANNELS, start=1):
             out_features = scale_width(full_width, width)

@@ -1,4 +1,4 @@
-"""A linear classifier after dropout."""
+"""DropoutLinearClsHead: a linear classifier after dropout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.checks import number_in, positive_int
 from mmstn.registry import build_part
 
 
@@ -19,6 +20,10 @@ class DropoutLinearClsHead(LinearClsHead):
         dropout: The probability that a number is dropped.
         loss: Config of the loss.
         **kwargs: Further options of ``LinearClsHead``.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a number is out of range.
     """
 
     def __init__(
@@ -26,9 +31,12 @@ class DropoutLinearClsHead(LinearClsHead):
         num_classes: int,
         in_channels: int,
         dropout: float = 0.5,
-        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),  # noqa: B006
+        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),
         **kwargs,
     ) -> None:
+        positive_int('num_classes', num_classes)
+        positive_int('in_channels', in_channels)
+        number_in('dropout', dropout, '[0, 1)')
         loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
         super().__init__(num_classes, in_channels, loss=loss, **kwargs)
         self.dropout = nn.Dropout(dropout)

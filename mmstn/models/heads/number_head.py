@@ -1,4 +1,4 @@
-"""Reads a number off one descriptor: a classifier for each of its places."""
+"""NumberHead: reads a number off one descriptor, with a classifier for each of its places."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.checks import flag, positive_int, whole_number
 from mmstn.number_string import number_string
 from mmstn.registry import build_part
 
@@ -33,6 +34,7 @@ class NumberHead(ClsHead):
         init_cfg: mmengine's initialisation.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If a number is out of range; in ``loss``, if a label has not ``num_places``.
     """
 
@@ -41,17 +43,16 @@ class NumberHead(ClsHead):
         in_channels: int,
         num_places: int = 5,
         num_classes: int = 11,
-        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),  # noqa: B006
+        loss: dict | nn.Module = dict(type='mmpretrain.CrossEntropyLoss'),
         cal_acc: bool = False,
-        init_cfg: dict | list | None = dict(type='Normal', layer='Linear', std=0.01),  # noqa: B006
+        init_cfg: dict | list | None = dict(type='Normal', layer='Linear', std=0.01),
     ) -> None:
         loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
         super().__init__(loss=loss, cal_acc=cal_acc, init_cfg=init_cfg)
-        sizes = dict(in_channels=in_channels, num_places=num_places, num_classes=num_classes - 1)
-        for name, size in sizes.items():
-            if size < 1:
-                least = 1 + (name == 'num_classes')
-                raise ValueError(f'{name} must be >= {least}, got {size + least - 1}')
+        flag('cal_acc', cal_acc)
+        positive_int('in_channels', in_channels)
+        positive_int('num_places', num_places)
+        whole_number('num_classes', num_classes, 2)
         self.num_places = num_places
         self.num_classes = num_classes
         self.fc = nn.Linear(in_channels, num_places * num_classes)

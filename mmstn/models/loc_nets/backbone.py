@@ -1,15 +1,16 @@
-"""A localisation net around any registered backbone."""
+"""BackboneLocNet: a localisation net around any registered backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstn.checks import as_size
-from mmstn.registry import build_part
+from mmstn.checks import as_size, number_in, positive_int
+from mmstn.registry import build_argument
 
 from ..layers import FullyConnected, forward_zeros
 from .base import BaseLocNet, check_input
@@ -39,6 +40,7 @@ class BackboneLocNet(BaseLocNet):
         init_cfg: mmengine's initialisation of the other layers.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If an argument is out of range or the backbone gives neither a map nor a
             vector; in ``forward``, if ``pool_size`` is None and the image has another size.
     """
@@ -57,14 +59,14 @@ class BackboneLocNet(BaseLocNet):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(num_params, num_transformers, init_cfg)
-        if downsample < 1:
-            raise ValueError(f'downsample must be a number >= 1, got {downsample!r}')
-        self.in_channels = in_channels
+        self.in_channels = positive_int('in_channels', in_channels)
         self.in_size = as_size('in_size', in_size)
-        self.downsample = downsample
-        self.backbone = (
-            backbone if isinstance(backbone, nn.Module) else build_part(MODELS, backbone)
-        )
+        self.downsample = number_in('downsample', downsample, f'[1, {min(self.in_size)}]')
+        if reduction_channels is not None:
+            positive_int('reduction_channels', reduction_channels)
+        if pool_size is not None:
+            positive_int('pool_size', pool_size)
+        self.backbone = build_argument('backbone', backbone, MODELS, nn.Module, 'a module')
 
         size = [round(s / downsample) for s in self.in_size]
         output = last_output(forward_zeros(self.backbone, in_channels, size))
@@ -83,14 +85,15 @@ class BackboneLocNet(BaseLocNet):
         self.any_size = pool_size is not None
         self.reduction = nn.Sequential(*layers, nn.Flatten())
         area = (pool_size**2 if pool_size else output[0, 0].numel()) if is_map else 1
-        self.fc = FullyConnected(channels * area, fc_channels)
+        self.fc = FullyConnected(channels * area, fc_channels, name='fc_channels')
         self.build_regression(self.fc.out_features)
 
     def features(self, x: Tensor) -> Tensor:
         """U (N, C, H, W) -> (N, fc_channels[-1])."""
         check_input(self, x, self.in_channels, None if self.any_size else self.in_size)
         if self.downsample != 1:
-            size = [round(s / self.downsample) for s in x.shape[2:]]
+            sizes = map(int, x.shape[2:]) if torch.jit.is_tracing() else x.shape[2:]
+            size = [round(s / self.downsample) for s in sizes]
             x = F.interpolate(x, size, mode='bilinear', antialias=True)
         return self.fc(self.reduction(last_output(self.backbone(x))))
 

@@ -1,4 +1,4 @@
-"""A spatial transformer as a neck."""
+"""STNNeck: spatial transformers as a neck."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from mmengine.model import BaseModule, ModuleList
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.checks import instance_of, one_of, sequence
+
 from ..spatial_transformer import SpatialTransformer, build_transformer
 
 
@@ -15,7 +17,7 @@ from ..spatial_transformer import SpatialTransformer, build_transformer
 class STNNeck(BaseModule):
     """Spatial transformers on the feature maps that a backbone gives.
 
-    It goes in front of a pooling neck: ``neck=[dict(type='STNNeck', ...), dict(type=
+    It goes before a pooling neck: ``neck=[dict(type='STNNeck', ...), dict(type=
     'GlobalAveragePooling')]``.
 
     Args:
@@ -28,6 +30,7 @@ class STNNeck(BaseModule):
         init_cfg: mmengine's initialisation.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If ``fusion`` is unknown or the number of configs does not fit ``stages``; in
             ``forward``, if the backbone has no such stage.
     """
@@ -40,10 +43,11 @@ class STNNeck(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if fusion not in ('concat', 'stack'):
-            raise ValueError(f"fusion must be 'concat' or 'stack', got {fusion!r}")
-        self.fusion = fusion
-        self.stages = (stages,) if isinstance(stages, int) else tuple(stages)
+        self.fusion = one_of('fusion', fusion, ('concat', 'stack'))
+        stages = (stages,) if isinstance(stages, int) else stages
+        self.stages = tuple(sequence('stages', stages, 'a whole number or some'))
+        for i, stage in enumerate(self.stages):
+            instance_of(f'stages[{i}]', stage, int, 'a whole number')
         transformers = transformer if isinstance(transformer, (list, tuple)) else [transformer]
         if not self.stages or len(transformers) != len(self.stages):
             raise ValueError(
