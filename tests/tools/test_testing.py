@@ -7,7 +7,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmpretrain.apis import get_model
 from mmpretrain.registry import MODELS
+
+from tests.tools.scripts import TOOLS
 
 LABELS = torch.arange(3).repeat_interleave(4)
 
@@ -98,3 +101,41 @@ def test_show_dir_needs_the_hook(load_tool, tmp_path):
     args = tool.parse_args([str(tmp_path / 'config.py'), 'start.pth', '--show-dir', 'drawn'])
     with pytest.raises(ValueError, match='VisualizationHook'):
         tool.merge_args(tool.load_config(args), args)
+
+
+BIRDS = """
+_base_ = '{configs}/cub/2x-st-small_1xb32-1200_birds-192.py'
+experiment_name = __import__('uuid').uuid4().hex
+custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)
+custom_hooks = [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=2)]
+test_dataloader = dict(batch_size={batch_size}, num_workers=0, dataset=dict(data_root='{folder}'))
+model = dict(backbone=dict(init_cfg=None))
+log_level = 'ERROR'
+"""
+
+
+@pytest.mark.parametrize('batch_size', [1, 4])
+def test_tta_of_birds_with_windows_and_pictures(load_tool, monkeypatch, tmp_path, batch_size):
+    """The windows are those of the image as it is: the same parts are found as without."""
+    for folder in (TOOLS / 'data', TOOLS):
+        monkeypatch.syspath_prepend(folder)
+    import make_cub_like
+
+    options = '--species 3 --train 1 --test 2 --size 144 --detail 0.05'
+    make_cub_like.main([str(tmp_path / 'birds'), *options.split()])
+    config = tmp_path / 'config.py'
+    fields = dict(configs=TOOLS.parent / 'configs', folder=tmp_path / 'birds')
+    config.write_text(BIRDS.format(batch_size=batch_size, **fields))
+    torch.manual_seed(0)
+    model = get_model(str(config), device='cpu')
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'start.pth')
+    metrics = []
+    for name, extra in dict(plain=[], tta=['--tta']).items():
+        out = tmp_path / f'{name}.json'
+        arguments = [str(config), str(tmp_path / 'start.pth'), '--work-dir', str(tmp_path / name)]
+        load_tool('test').main([*arguments, '--out', str(out), '--out-item', 'metrics', *extra])
+        metrics.append({k: v for k, v in json.loads(out.read_text()).items() if 'parts/' in k})
+        (picture,) = (tmp_path / name).rglob('test_transformers_0.png')
+        metrics[-1]['picture'] = cv2.imread(str(picture))[120:].mean()  # below the titles
+    assert len(metrics[0]) > 10
+    assert metrics[1] == pytest.approx(metrics[0])
