@@ -9,6 +9,7 @@ val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(
+    non_finite=dict(type='NonFiniteHook'),
     logger=dict(type='LoggerHook', interval=50),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=500, max_keep_ckpts=1),
 )

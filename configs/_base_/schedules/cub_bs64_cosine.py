@@ -5,6 +5,7 @@ _base_ = 'mmpretrain::_base_/schedules/cub_bs64.py'
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=1e-3)}))
 
 default_hooks = dict(
+    non_finite=dict(type='NonFiniteHook'),
     logger=dict(type='LoggerHook', interval=20),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, save_best='accuracy/top1'),
 )

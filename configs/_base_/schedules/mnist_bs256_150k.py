@@ -7,6 +7,7 @@ val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(
+    non_finite=dict(type='NonFiniteHook'),
     logger=dict(type='LoggerHook', interval=100),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=1),
 )

@@ -20,6 +20,7 @@ custom_hooks = [
     dict(type='STVisualizationHook', num_samples=8),
 ]
 default_hooks = dict(
+    non_finite=dict(type='NonFiniteHook'),
     logger=dict(type='LoggerHook', interval=50),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=400, max_keep_ckpts=1),
 )

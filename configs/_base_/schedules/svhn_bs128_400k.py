@@ -13,6 +13,7 @@ val_cfg = dict()
 test_cfg = dict()
 
 default_hooks = dict(
+    non_finite=dict(type='NonFiniteHook'),
     logger=dict(type='LoggerHook', interval=100),
     checkpoint=dict(
         type='CheckpointHook',

@@ -15,6 +15,7 @@ from mmpretrain.registry import HOOKS
 from mmstn.datasets import DefaultSampler, InfiniteSampler
 from mmstn.datasets.transforms.randomness import seed_everything
 from mmstn.engine.checkpoint_files import AtomicBackend, newest_checkpoint, remove_unfinished
+from mmstn.models.listening import unwrap
 
 
 @HOOKS.register_module(name='CheckpointHook')
@@ -72,7 +73,20 @@ class CheckpointHook(hooks.CheckpointHook):
         seed_everything(seeds, get_device())
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Notes which files go once this checkpoint is whole, should the run be killed before."""
+        """Refuses weights that are not finite, and notes which files go once this one is whole.
+
+        Raises:
+            FloatingPointError: If a weight is NaN or infinite, or a buffer NaN.
+        """
+        parameters = dict(unwrap(runner.model).named_parameters())
+        for name, value in checkpoint['state_dict'].items():
+            # A buffer may be infinite on purpose, as a mask of attention is.
+            if value.isnan().any() or (name in parameters and value.isinf().any()):
+                raise FloatingPointError(
+                    f'{name} is not finite after step {runner.iter + 1}: no checkpoint is written, '
+                    'and those that lie there stay. Likely cause: too high a learning rate, or a '
+                    'bad number in the data; NonFiniteHook finds the step and the image'
+                )
         if isinstance(self.file_backend, AtomicBackend):
             checkpoint['outdated'] = [path.name for path in self.file_backend.to_remove]
 
