@@ -160,8 +160,11 @@ class LossDifferences:
 
 def check_step(step: float | Sequence[float]) -> float | tuple[float, ...]:
     """``step``, if it is a finite number > 0, or some for each parameter."""
-    check = numbers_in if isinstance(step, (list, tuple)) else number_in
-    return check('step', step, '(0, inf)')
+    if not isinstance(step, (list, tuple)):
+        return number_in('step', step, '(0, inf)')
+    if not step:
+        raise ValueError(f'step must be a number in (0, inf), or some, got {step!r}')
+    return numbers_in('step', step, '(0, inf)')
 
 
 class _Mover:

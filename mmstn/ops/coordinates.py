@@ -21,12 +21,18 @@ def autocast_enabled(device_type: str) -> bool:
     """Whether autocast is on for a type of device."""
     if device_type == 'meta':  # has shapes only, and no autocast
         return False
-    try:
+    if _ONE_FOR_ALL_DEVICES:
         return torch.is_autocast_enabled(device_type)
-    except TypeError:  # before torch 2.4 each type of device had a function of its own
-        return (
-            torch.is_autocast_cpu_enabled() if device_type == 'cpu' else torch.is_autocast_enabled()
-        )
+    return torch.is_autocast_cpu_enabled() if device_type == 'cpu' else torch.is_autocast_enabled()
+
+
+# Before torch 2.4 each type of device had a function of its own. Found out once: torch.compile does
+# not follow a call that fails.
+try:
+    torch.is_autocast_enabled('cpu')
+    _ONE_FOR_ALL_DEVICES = True
+except TypeError:
+    _ONE_FOR_ALL_DEVICES = False
 
 
 def without_autocast(device_type: str) -> AbstractContextManager:

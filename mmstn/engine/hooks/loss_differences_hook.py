@@ -51,7 +51,7 @@ class LossDifferencesHook(Hook):
         self.end = end if end is None else whole_number('end', end, begin + 1)
         self.options = dict(
             derivative=number_in('derivative', derivative, '[0, inf)'),
-            transformers=transformers and strings('transformers', transformers),
+            transformers=(None if transformers is None else strings('transformers', transformers)),
         )
 
     def before_train(self, runner: Runner) -> None:
