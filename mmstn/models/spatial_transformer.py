@@ -95,14 +95,14 @@ class SpatialTransformer(BaseModule):
         self.mode = mode
         self.padding_mode = padding_mode
         self.align_corners = flag('align_corners', align_corners)
-        self.antialias = flag('antialias', antialias)
+        check_antialias(antialias)
+        self.antialias = antialias
         self.grid_generator = _build('grid_generator', grid_generator)
         if not isinstance(self.grid_generator, BaseGridGenerator):
             raise TypeError(
                 f'grid_generator must be a BaseGridGenerator, '
                 f'got {type(self.grid_generator).__name__}'
             )
-        check_antialias(antialias)
         if antialias and not (
             isinstance(self.grid_generator, MatrixGridGenerator)
             and self.grid_generator.ndim == 2

@@ -110,9 +110,11 @@ def _filtered(
     affine = matrix.shape[-2] == 2
     jacobian = _jacobian(matrix, input.shape[2:], out_size, align_corners)
     stretch_x, stretch_y = _stretches(jacobian)
-    places_x, weights_x = zip(*_triangle(stretch_x, half_x), strict=True)
-    shift_x = torch.stack(places_x, dim=2) * _step(out_size[1], align_corners)
-    weights_x = torch.stack(weights_x, dim=2)[:, :, :, None]  # (N, K, points, 1, H' or 1, W' or 1)
+    places_x, weights_x = _triangle(stretch_x, half_x)  # (N, K, points, H' or 1, W' or 1)
+    places_y, weights_y = _triangle(stretch_y, half_y)
+    shift_x = places_x * _step(out_size[1], align_corners)
+    shifts_y = places_y * _step(out_size[0], align_corners)
+    weights_x = weights_x[:, :, :, None]
     warp = matrix[:, :, None]
     x, y = _axes(matrix, out_size, align_corners)
 
@@ -122,18 +124,17 @@ def _filtered(
             samples = backend.affine_grid_sample(images, points, out_size, *options)
         else:
             samples = backend.grid_sample(images, points, *options)
-        return _weighted_sum(samples.flatten(0, 1).unflatten(0, weights_x.shape[:3]), weights_x)
+        samples = samples.reshape(*weights_x.shape[:3], *samples.shape[2:])
+        return _weighted_sum(samples, weights_x)
 
     leaves = leaves and padding_mode == 'zeros'
     total, cover = 0, 0
     ones = input.new_ones(1, 1, *input.shape[2:]) if leaves else None
-    for place_y, weight_y in _triangle(stretch_y, half_y):
-        shift_y = (place_y * _step(out_size[0], align_corners))[:, :, None]
+    for shift_y, weight in zip(shifts_y.split(1, 2), weights_y.split(1, 2), strict=True):
         if affine:
             points = _translated(warp, shift_x[..., 0, 0], shift_y[..., 0, 0])
         else:
             points = torch.stack(_through(warp, x + shift_x, y + shift_y), dim=-1)
-        weight = weight_y[:, :, None]
         total = total + row_mean(input, points.flatten(1, 2)) * weight
         if leaves:  # what part of the filter lies inside; one map of ones serves all images
             cover = cover + row_mean(ones, points.flatten(0, 2)[None]) * weight
@@ -151,7 +152,7 @@ def _weighted_sum(samples: Tensor, weights: Tensor) -> Tensor:
     if weights.shape[4:] == (1, 1):  # one product of matrices, without a copy of the samples
         with without_autocast(samples.device.type):
             total = weights.flatten(2)[:, :, None] @ samples.flatten(3)
-        return total.unflatten(3, samples.shape[3:]).squeeze(2)
+        return total.reshape(*samples.shape[:2], *samples.shape[3:])
     total = 0
     for sample, weight in zip(samples.unbind(2), weights.unbind(2), strict=True):
         total = total + sample * weight
@@ -272,19 +273,18 @@ def _needs(
     return [(up[x], up[y], bool(leaves)) for x, y, leaves in rows]
 
 
-def _triangle(stretch: Tensor, most: int) -> list[tuple[Tensor, Tensor]]:
-    """Places, in output pixels, and weights, which sum to one: each of the shape of ``stretch``.
+def _triangle(stretch: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Places, in output pixels, and weights, which sum to one: (N, K, points, H' or 1, W' or 1).
 
     There are ``2 * most - 1`` points, of which those that a smaller m leaves out weigh nothing.
     """
+    stretch = stretch[:, :, None]
     half = _halves(stretch).clamp(max=most)
     width = (1 - stretch**-2).clamp(min=1 - LARGEST_GAP**-2).sqrt()  # below it half is 1
     gap = width / (half**2 - 1).clamp(min=1).sqrt()
-    triangle = []
-    for step in range(1 - most, most):
-        weight = (half - abs(step)).clamp(min=0) / half**2
-        triangle.append((torch.where(weight > 0, gap * step, 0), weight))
-    return triangle
+    steps = torch.arange(1 - most, most, dtype=stretch.dtype, device=stretch.device)[:, None, None]
+    weights = (half - steps.abs()).clamp(min=0) / half**2
+    return torch.where(weights > 0, gap * steps, 0), weights
 
 
 def _translated(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -81,7 +81,8 @@ def sample(
         samples = F.grid_sample(*arguments)
     else:
         samples = _GridSample.apply(*arguments)
-    samples = samples.unflatten(2, grid.shape[1:3]).movedim(2, 1)
+    samples = samples.reshape(*samples.shape[:2], *grid.shape[1:3], *samples.shape[3:])
+    samples = samples.movedim(2, 1)
 
     # Of a point that is not a number nothing reaches the map, but its derivatives of any order are
     # not numbers either, so that a broken theta is seen. Those of 'nearest' are zero everywhere.
@@ -203,7 +204,7 @@ def _sum_of_taps(
             if counts is not None:  # by choice, not by a weight of 0: the value may be inf or nan
                 values = torch.where(counts[:, None], values, 0)
         samples = samples + values * weight[:, None]
-    return samples.unflatten(2, grid.shape[1:-1])
+    return samples.reshape(*samples.shape[:2], *grid.shape[1:-1])
 
 
 def _taps(

@@ -201,8 +201,17 @@ def mapped(warp, arguments):
 
 
 @pytest.mark.parametrize('rows', [2, 3])
-@pytest.mark.parametrize(('padding_mode', 'antialias'), [('zeros', True), ('border', 4)])
-@pytest.mark.parametrize('graph', [traced, exported, compiled, mapped])
+@pytest.mark.parametrize(
+    ('graph', 'padding_mode', 'antialias'),
+    [
+        (traced, 'zeros', True),
+        (traced, 'border', 4),
+        (mapped, 'zeros', True),
+        (mapped, 'border', 4),
+        (exported, 'zeros', True),
+        (compiled, 'zeros', 4),
+    ],
+)
 def test_a_graph_serves_other_scales(graph, padding_mode, antialias, rows):
     """Made with a map that shrinks nothing, for others that shrink by up to 4."""
     warp = Warp(padding_mode, antialias)

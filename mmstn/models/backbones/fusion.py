@@ -36,7 +36,7 @@ def fuse(streams: Sequence[nn.Module], views: Tensor, fusion: str) -> Output:
         return streams[0](views[:, 0])
     if len(streams) == 1:
         outputs = streams[0](views.flatten(0, 1))
-        return _map(lambda x: _fuse(x.unflatten(0, views.shape[:2]), fusion), outputs)
+        return _map(lambda x: _fuse(x.reshape(*views.shape[:2], *x.shape[1:]), fusion), outputs)
     outputs = [stream(view) for stream, view in zip(streams, views.unbind(1), strict=True)]
     return _map(lambda *xs: _fuse(torch.stack(xs, dim=1), fusion), *outputs)
 

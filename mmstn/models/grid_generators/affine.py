@@ -40,4 +40,5 @@ class AffineGridGenerator(MatrixGridGenerator):
 
     def matrix(self, theta: Tensor) -> Tensor:
         """The matrix, (*, 2, 3) or (*, 3, 4)."""
-        return self.check_theta(theta).unflatten(-1, (self.ndim, self.ndim + 1))
+        theta = self.check_theta(theta)
+        return theta.reshape(*theta.shape[:-1], self.ndim, self.ndim + 1)

@@ -89,5 +89,6 @@ class AttentionGridGenerator(MatrixGridGenerator):
             scale, translation = torch.full_like(theta[..., :1], self.scale), theta
         if self.held_scale is not None:
             scale = torch.full_like(scale, self.held_scale)
-        diagonal = torch.diag_embed(scale.expand_as(translation))
-        return torch.cat([diagonal, translation[..., None]], dim=-1)
+        diagonal = torch.eye(self.ndim, dtype=torch.bool, device=theta.device)
+        linear = torch.where(diagonal, scale[..., None], 0)
+        return torch.cat([linear, translation[..., None]], dim=-1)

@@ -30,4 +30,5 @@ class ProjectiveGridGenerator(MatrixGridGenerator):
 
     def matrix(self, theta: Tensor) -> Tensor:
         """The matrix, (*, 3, 3)."""
-        return F.pad(self.check_theta(theta), (0, 1), value=1).unflatten(-1, (3, 3))
+        theta = self.check_theta(theta)
+        return F.pad(theta, (0, 1), value=1).reshape(*theta.shape[:-1], 3, 3)

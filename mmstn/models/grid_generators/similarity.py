@@ -33,4 +33,5 @@ class SimilarityGridGenerator(MatrixGridGenerator):
         """The matrix, (*, 2, 3)."""
         scale, angle, x, y = self.check_theta(theta).unbind(-1)
         cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-        return torch.stack([cos, -sin, x, sin, cos, y], dim=-1).unflatten(-1, (2, 3))
+        rows = [torch.stack(row, dim=-1) for row in ([cos, -sin, x], [sin, cos, y])]
+        return torch.stack(rows, dim=-2)

@@ -82,11 +82,12 @@ class TPSGridGenerator(BaseGridGenerator):
             control_points, weights = self._for_grid(grid, align_corners)
             # What is interpolated is how far each control point moves. With theta at the identity
             # that is nothing, and the grid is the regular one to the last bit.
-            moves = theta.unflatten(-1, (-1, 2)) - control_points  # (*, n, 2)
+            leading = theta.shape[:-1]
+            moves = theta.reshape(*leading, *control_points.shape) - control_points  # (*, n, 2)
             # In one product of two matrices: one for each theta would take five times as long.
             rows = moves.transpose(-1, -2).flatten(0, -2) @ weights
-            moved = rows.unflatten(0, (*theta.shape[:-1], 2)).transpose(-1, -2)  # (*, H' W', 2)
-            return grid + moved.unflatten(-2, grid.shape[:2])
+            moved = rows.reshape(*leading, 2, *grid.shape[:2])
+            return grid + moved.movedim(len(leading), -1)
 
     def to_input(self, points: Tensor, theta: Tensor) -> Tensor:
         """Points of the input, see :meth:`BaseGridGenerator.to_input`."""

@@ -59,7 +59,8 @@ class NumberHead(ClsHead):
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Descriptors, the last of ``feats``, (N, C) -> logits (N, L, ``num_classes``)."""
-        return self.fc(self.pre_logits(feats)).unflatten(1, (self.num_places, self.num_classes))
+        scores = self.fc(self.pre_logits(feats))
+        return scores.reshape(scores.shape[0], self.num_places, self.num_classes)
 
     def _get_loss(self, cls_score: Tensor, data_samples: list[DataSample], **kwargs) -> dict:
         lengths = {len(sample.gt_label) for sample in data_samples}

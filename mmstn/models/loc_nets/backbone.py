@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,7 +67,7 @@ class BackboneLocNet(BaseLocNet):
             positive_int('pool_size', pool_size)
         self.backbone = build_argument('backbone', backbone, MODELS, nn.Module, 'a module')
 
-        size = [round(s / downsample) for s in self.in_size]
+        size = [_scaled_down(s, downsample) for s in self.in_size]
         output = last_output(forward_zeros(self.backbone, in_channels, size))
         if output.dim() not in (2, 4):
             raise ValueError(
@@ -92,8 +91,7 @@ class BackboneLocNet(BaseLocNet):
         """U (N, C, H, W) -> (N, fc_channels[-1])."""
         check_input(self, x, self.in_channels, None if self.any_size else self.in_size)
         if self.downsample != 1:
-            sizes = map(int, x.shape[2:]) if torch.jit.is_tracing() else x.shape[2:]
-            size = [round(s / self.downsample) for s in sizes]
+            size = [_scaled_down(s, self.downsample) for s in x.shape[2:]]
             x = F.interpolate(x, size, mode='bilinear', antialias=True)
         return self.fc(self.reduction(last_output(self.backbone(x))))
 
@@ -101,3 +99,9 @@ class BackboneLocNet(BaseLocNet):
 def last_output(outputs: Tensor | tuple | list) -> Tensor:
     """The last of what a backbone gives: its deepest stage, or the logits of InceptionV3."""
     return outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
+
+
+def _scaled_down(size: int | Tensor, factor: float) -> int | Tensor:
+    """``size / factor``, rounded; where ``torch.jit.trace`` follows sizes they are tensors."""
+    scaled = size / factor
+    return scaled.round().long() if isinstance(scaled, Tensor) else round(scaled)

@@ -86,7 +86,7 @@ class BaseLocNet(BaseModule):
         offset = self.regression(self.features(x))
         if self.num_transformers is None:
             return offset
-        return offset.unflatten(1, (self.num_transformers, self.num_params))
+        return offset.reshape(offset.shape[0], self.num_transformers, self.num_params)
 
 
 def check_input(
