@@ -249,6 +249,15 @@ def test_backbone_net_options():
     assert not [m for m in vector.reduction if isinstance(m, nn.Conv2d)]
 
 
+def test_backbone_net_is_traced_as_it_runs():
+    net = BackboneLocNet(SMALL_BACKBONE, in_size=(64, 48), num_params=4, downsample=2).train(False)
+    nn.init.normal_(net.regression.weight)
+    image = torch.rand(2, 3, 64, 48)
+    traced = torch.jit.trace(net, image)
+    other = torch.rand(3, 3, 64, 48)
+    torch.testing.assert_close(traced(other), net(other))
+
+
 def test_building_does_not_touch_running_statistics():
     net = BackboneLocNet(SMALL_BACKBONE, in_size=32, num_params=4)
     norm = next(m for m in net.modules() if isinstance(m, nn.BatchNorm2d))
