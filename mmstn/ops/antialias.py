@@ -263,8 +263,9 @@ def _needs(
         )
         farthest = (matrix[..., :2].abs() * reach).sum(-1) + matrix[..., 2].abs()  # (N, K, 2)
         # Of the border pixels' centres, up to which all four taps of a sample are pixels.
-        rim = [(size - 1) / 2 / _half(size, align_corners) for size in input.shape[:1:-1]]
-        outside = 1 - (farthest < matrix.new_tensor(rim)).all(-1).all(-1).to(matrix.dtype)
+        rim = [1.0 if align_corners else (size - 1) / size for size in input.shape[:1:-1]]
+        inside = farthest < torch.tensor(rim, dtype=matrix.dtype, device=matrix.device)
+        outside = 1 - inside.all(-1).all(-1).to(matrix.dtype)
     try:
         rows = torch.stack([*numbers, outside], dim=1).tolist()
     except RuntimeError:  # vmap, fake tensors, the meta device

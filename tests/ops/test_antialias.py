@@ -85,7 +85,9 @@ def test_border_padding_is_scaling_of_a_larger_map(scale):
 @pytest.mark.parametrize('rows', [2, 3])
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('antialias', [True, 8.0])
-@pytest.mark.parametrize(('in_size', 'out_size'), [((64, 64), (8, 8)), ((7, 50), (6, 9))])
+@pytest.mark.parametrize(
+    ('in_size', 'out_size'), [((64, 64), (8, 8)), ((7, 50), (6, 9)), ((1, 20), (1, 4))]
+)
 def test_ones_stay_ones_to_the_rim(in_size, out_size, antialias, align_corners, rows):
     for degrees in (0, 180):
         actual = affine_grid_sample(
