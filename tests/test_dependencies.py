@@ -130,3 +130,10 @@ def test_the_rest_says_what_to_install(ask):
     message = 'ImportError: mmstn needs mmengine, mmcv, mmpretrain, not installed here.'
     assert run.stderr.count(message) == 1, run.stderr
     assert 'pip install' in run.stderr
+
+
+def test_importing_says_nothing():
+    """Not what mmpretrain prints and mmcv warns of, which no user of mmstn can mend."""
+    run = subprocess.run([sys.executable, '-c', 'import mmstn'], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, '')
+    assert 'MultiScaleDeformableAttention' not in run.stderr

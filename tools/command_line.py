@@ -3,6 +3,10 @@
 import argparse
 import os
 import os.path as osp
+import sys
+import tempfile
+from difflib import get_close_matches
+from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
@@ -10,12 +14,18 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmstn.engine.checkpoint_files import newest_checkpoint
+from mmstn.engine.checkpoint_loading import refuse_code
 from mmstn.engine.cpu_distributed import init_cpu_distributed
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that every tool of OpenMMLab understands."""
     parser.add_argument('--work-dir', help='folder for logs, results and checkpoints')
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read checkpoints that hold more than weights, and could run any code',
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='do not pin the memory of the data loaders'
@@ -52,6 +62,7 @@ def load_config(args: argparse.Namespace) -> Config:
             '--launcher pytorch expects a process started by `python -m torch.distributed.run` '
             '(tools/dist_train.sh, tools/dist_test.sh); leave it away for a single process'
         )
+    check_file(args.config, '.py', 'config')
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
@@ -79,6 +90,34 @@ def set_dataloader_defaults(cfg: Config, field: str, args: argparse.Namespace) -
         loader.persistent_workers = False
 
 
+def check_file(path: str, suffix: str, what: str) -> None:
+    """Ends the tool where there is no such file, with the names that may be meant."""
+    if osp.isfile(path):
+        return
+    folder = Path(path).parent
+    while not folder.is_dir():
+        folder = folder.parent
+    similar = {found.name: str(found) for found in sorted(folder.rglob(f'*{suffix}'))}
+    close = get_close_matches(osp.basename(path), similar, n=3, cutoff=0.6)
+    if close:
+        meant = ' or '.join(similar[name] for name in close)
+        sys.exit(f'There is no {what} {path}. Is it {meant}?')
+    sys.exit(f'There is no {what} {path}: see {folder}/')
+
+
+def check_writable(folder: str) -> None:
+    """Makes the work folder, or ends the tool with what to do."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        sys.exit(
+            f'The work folder {folder} cannot be written to ({error.strerror}). '
+            'Name another one with --work-dir, or make room'
+        )
+
+
 def choose_checkpoint(cfg: Config) -> None:
     """Lets a run go on from the newest whole checkpoint of its folder.
 
@@ -95,6 +134,12 @@ def build_runner(cfg: Config, args: argparse.Namespace) -> Runner:
     """Builds the Runner, after the last word of ``--cfg-options``."""
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
+    for path in (getattr(args, 'checkpoint', None), getattr(args, 'resume', None)):
+        if path not in (None, 'auto') and '://' not in path:
+            check_file(path, '.pth', 'checkpoint')
+    check_writable(cfg.work_dir)
+    if not args.trust:
+        refuse_code()
     if getattr(args, 'resume', None) == 'auto':
         choose_checkpoint(cfg)
     init_cpu_distributed(cfg)

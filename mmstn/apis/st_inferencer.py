@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
 from mmstn.datasets import RandomTransform
+from mmstn.engine.checkpoint_loading import load_checked
 from mmstn.visualization import (
     ImageStyle,
     SheetSample,
@@ -37,6 +39,7 @@ class STInferencer(ImageClassificationInferencer):
         model: Path of a config, a config, the name of a model of mmpretrain, or a model.
         pretrained: Path of a checkpoint.
         device: Where to run, such as ``'cuda'``.
+        trust: Whether to read a checkpoint that holds more than weights, and could run any code.
         **kwargs: See mmpretrain's ``ImageClassificationInferencer``.
 
     Example:
@@ -44,9 +47,24 @@ class STInferencer(ImageClassificationInferencer):
         >>> inferencer = STInferencer('config.py', 'checkpoint.pth')
         >>> result = inferencer('digit.png', show_dir='pictures')[0]
         >>> result['pred_label'], result['transformers'][0]['theta']
+
+    Raises:
+        pickle.UnpicklingError: If the checkpoint holds more than weights, unless it is trusted.
     """
 
     visualize_kwargs = {'draw', 'show', 'show_dir', 'wait_time', 'tile_size', 'bgr'}
+
+    def __init__(
+        self,
+        model: Any,
+        pretrained: bool | str = True,
+        *args: Any,
+        trust: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if not trust and isinstance(pretrained, str) and Path(pretrained).is_file():
+            load_checked(pretrained)
+        super().__init__(model, pretrained, *args, **kwargs)
 
     def _init_pipeline(self, cfg: Config) -> Compose:
         """The steps of the test pipeline, without those that distort a data set."""

@@ -1,4 +1,4 @@
-"""Lets OpenMMLab's mmengine read its own checkpoints with torch 2.6 and newer.
+"""Which checkpoints are read: those that mmengine wrote, and none that hold code.
 
 Since torch 2.6 ``torch.load`` refuses every Python object that is not on a list of allowed ones.
 The log histories in a Runner's checkpoint are such objects, so ``resume`` and ``load_from`` end
@@ -6,6 +6,8 @@ with "Weights only load failed". OneDL's mmengine brings a list of its own; Open
 """
 
 import pickle
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,3 +60,91 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(
         f'only methods of HistoryBuffer may be read from a checkpoint, got {name!r} of {owner!r}'
     )
+
+
+SAFE = {
+    'builtins': {'bytearray', 'complex', 'frozenset', 'set', 'slice'},
+    'collections': {'OrderedDict', 'defaultdict', 'deque'},
+    '_codecs': {'encode'},  # bytes, in the old protocol that torch writes
+    'mmengine.logging.history_buffer': {'HistoryBuffer'},
+    'numpy': {'dtype', 'ndarray'},
+    'numpy._core.multiarray': {'_reconstruct', 'scalar'},
+    'numpy.core.multiarray': {'_reconstruct', 'scalar'},
+    'torch': {'Size', 'Tensor', 'device'},
+    'torch._tensor': {'_rebuild_from_type_v2'},
+    'torch._utils': {
+        '_rebuild_parameter', '_rebuild_parameter_with_state', '_rebuild_tensor',
+        '_rebuild_tensor_v2', '_rebuild_tensor_v3',
+    },
+    'torch.nn.parameter': {'Buffer', 'Parameter'},
+    'torch.storage': {'TypedStorage', 'UntypedStorage'},
+}  # fmt: skip
+"""What a checkpoint of weights, optimizer states and logs is made of, by module."""
+
+
+class _SafePickle:
+    """What ``torch.load`` takes for the module pickle: it finds nothing but ``SAFE``."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            module = {'__builtin__': 'builtins'}.get(module, module)
+            if (module, name) == ('builtins', 'getattr'):
+                return _history_buffer_method
+            is_type = module == 'numpy.dtypes' or (
+                module == 'torch'
+                and (name.endswith('Storage') or isinstance(getattr(torch, name, 0), torch.dtype))
+            )
+            if is_type or name in SAFE.get(module, ()) or f'{module}.{name}' in _allowed_by_user():
+                return super().find_class(module, name)
+            raise pickle.UnpicklingError(f'{module}.{name}')
+
+    @classmethod
+    def load(cls, file: Any, **kwargs: Any) -> Any:
+        return cls.Unpickler(file, **kwargs).load()
+
+
+def _allowed_by_user() -> set[str]:
+    allowed: list = getattr(torch.serialization, 'get_safe_globals', list)()
+    return {f'{x.__module__}.{x.__qualname__}' for x in allowed if hasattr(x, '__qualname__')}
+
+
+def load_checked(filename: str, map_location: Any = None) -> Any:
+    """Loads a local checkpoint, if it holds nothing but weights and what a Runner adds to them.
+
+    A checkpoint is a pickle, which may call any function while it is read. With torch before 2.6
+    mmengine reads every pickle, and OneDL's mmengine does where torch itself refuses. It also runs
+    ``meta['config']``, which its own checkpoints do not have, as Python: that is left out here.
+
+    Args:
+        filename: The file.
+        map_location: See ``torch.load``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        pickle.UnpicklingError: If it holds anything else; the message says what.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {filename}')
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if any(Path(name).name == 'constants.pkl' for name in archive.namelist()):
+                    raise pickle.UnpicklingError('a TorchScript program')
+        content = torch.load(
+            path, map_location=map_location, pickle_module=_SafePickle, weights_only=False
+        )
+    except pickle.UnpicklingError as error:
+        raise pickle.UnpicklingError(
+            f'{filename} holds more than weights: {error}. To read it could run whatever its '
+            'author wished. If you know where it comes from, say so: --trust (tools), trust=True '
+            '(inferencers), torch.serialization.add_safe_globals (one type)'
+        ) from None
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        content['meta'].pop('config', None)
+    return content
+
+
+def refuse_code() -> None:
+    """Lets mmengine load local checkpoints by :func:`load_checked` only, in this process."""
+    checkpoint.CheckpointLoader.register_scheme(prefixes='', loader=load_checked, force=True)

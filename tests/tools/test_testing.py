@@ -139,3 +139,43 @@ def test_tta_of_birds_with_windows_and_pictures(load_tool, monkeypatch, tmp_path
         metrics[-1]['picture'] = cv2.imread(str(picture))[120:].mean()  # below the titles
     assert len(metrics[0]) > 10
     assert metrics[1] == pytest.approx(metrics[0])
+
+
+class Code:
+    """Pickles as a call of ``open``, which leaves a file behind when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, 'w')
+
+
+def test_a_checkpoint_that_holds_code_is_read_on_trust_only(load_tool, project, tmp_path):
+    content = torch.load(project / 'start.pth', weights_only=True)
+    torch.save(content | dict(code=Code(str(tmp_path / 'trace'))), tmp_path / 'code.pth')
+    arguments = [str(project / 'config.py'), str(tmp_path / 'code.pth')]
+    arguments += ['--work-dir', str(tmp_path / 'work_dir')]
+    with pytest.raises(pickle.UnpicklingError, match='code.pth holds more than weights.*--trust'):
+        load_tool('test').main(arguments)
+    assert not (tmp_path / 'trace').exists()
+
+
+@pytest.mark.parametrize(
+    ('config', 'checkpoint', 'message'),
+    [
+        ('confg.py', 'start.pth', r'There is no config .*confg.py. Is it .*config.py\?'),
+        ('config.py', 'strat.pth', r'There is no checkpoint .*strat.pth. Is it .*start.pth\?'),
+        ('config.py', 'missing/x.pth', r'There is no checkpoint .*x.pth: see .*/'),
+    ],
+)
+def test_a_wrong_name_ends_in_one_line(load_tool, project, config, checkpoint, message):
+    with pytest.raises(SystemExit, match=message):
+        load_tool('test').main([str(project / config), str(project / checkpoint)])
+
+
+def test_a_work_folder_that_cannot_be_written_to(load_tool, project, tmp_path):
+    (tmp_path / 'file').write_text('')
+    arguments = [str(project / 'config.py'), str(project / 'start.pth')]
+    with pytest.raises(SystemExit, match='The work folder .* cannot be written to .*--work-dir'):
+        load_tool('test').main([*arguments, '--work-dir', str(tmp_path / 'file/work_dir')])
