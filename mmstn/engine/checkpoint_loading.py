@@ -55,7 +55,7 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     """
     if owner is HistoryBuffer and isinstance(name, str) and not name.startswith('_'):
         return getattr(owner, name)
-    if getattr in torch.serialization.get_safe_globals():  # the user's own decision
+    if getattr in _safe_globals():  # the user's own decision
         return getattr(owner, name)
     raise pickle.UnpicklingError(
         f'only methods of HistoryBuffer may be read from a checkpoint, got {name!r} of {owner!r}'
@@ -104,8 +104,14 @@ class _SafePickle:
 
 
 def _allowed_by_user() -> set[str]:
-    allowed: list = getattr(torch.serialization, 'get_safe_globals', list)()
-    return {f'{x.__module__}.{x.__qualname__}' for x in allowed if hasattr(x, '__qualname__')}
+    return {
+        f'{x.__module__}.{x.__qualname__}' for x in _safe_globals() if hasattr(x, '__qualname__')
+    }
+
+
+def _safe_globals() -> list:
+    """torch's list of allowed objects, which came with torch 2.5."""
+    return getattr(torch.serialization, 'get_safe_globals', list)()
 
 
 def load_checked(filename: str, map_location: Any = None) -> Any:
