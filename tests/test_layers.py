@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'mmstn'
-LAYERS = [{'ops'}, {'models'}, {'datasets'}, {'evaluation'}, {'visualization'}, {'engine', 'apis'}]
+LAYERS = [
+    {'ops'},
+    {'models'},
+    {'datasets'},
+    {'evaluation'},
+    {'visualization'},
+    {'engine'},
+    {'apis'},
+]
 # Datasets need the mathematics of the grid generators, and nothing else of the models; no room but
 # the package itself needs the metrics.
 ONLY = {('datasets', 'models'): 'mmstn.models.grid_generators'}
