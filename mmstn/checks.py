@@ -33,12 +33,15 @@ def one_of(name: str, value: T, options: Collection) -> T:
     return value
 
 
-def whole_number(name: str, value: int, low: int = 0, high: int | None = None) -> int:
+def whole_number(name: str, value: int, low: int | None = 0, high: int | None = None) -> int:
     """``value`` as an int, if it is a whole number from ``low`` to ``high``, both included."""
-    expected = f'a whole number >= {low}' if high is None else f'a whole number {low} to {high}'
+    expected = 'a whole number'
+    if low is not None:
+        expected += f' >= {low}' if high is None else f' {low} to {high}'
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(_message(name, expected, value))
-    if not isinstance(value, Integral) or value < low or (high is not None and value > high):
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    if not (isinstance(value, Integral) and inside):
         raise ValueError(_message(name, expected, value))
     return int(value)
 
@@ -46,12 +49,6 @@ def whole_number(name: str, value: int, low: int = 0, high: int | None = None) -
 def positive_int(name: str, value: int) -> int:
     """``value`` as an int, if it is a whole number >= 1."""
     return whole_number(name, value, 1)
-
-
-def positive_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    """``values`` as a tuple, if they are whole numbers >= 1; there may be none."""
-    values = sequence(name, values, 'whole numbers >= 1')
-    return tuple(positive_int(f'{name}[{i}]', value) for i, value in enumerate(values))
 
 
 def number_in(name: str, value: float, interval: str) -> float:
@@ -90,26 +87,32 @@ def number_range(name: str, values: Sequence[float], interval: str) -> tuple[flo
     return low, high
 
 
-def as_size(name: str, size: int | Sequence[int], ndim: int = 2) -> tuple[int, ...]:
-    """``size`` for each of ``ndim`` axes, whole numbers >= 1: one stands for a square or a cube."""
-    if isinstance(size, Integral):
-        return (positive_int(name, size),) * ndim
-    return sizes(name, size, ndim)
+def as_size(name: str, size: int | Sequence[int], ndim: int = 2, low: int = 1) -> tuple[int, ...]:
+    """``size`` for each of ``ndim`` axes, whole numbers: one stands for a square or a cube."""
+    if isinstance(size, Real):
+        return (whole_number(name, size, low),) * ndim
+    expected = f'a whole number >= {low} or {ndim} of them'
+    if len(sequence(name, size, expected)) != ndim:
+        raise ValueError(_message(name, expected, size))
+    return sizes(name, size, ndim, low)
 
 
-def sizes(name: str, values: Sequence[int], count: int) -> tuple[int, ...]:
-    """``values`` as a tuple, if they are ``count`` whole numbers >= 1."""
-    expected = f'{count} whole numbers >= 1'
-    if len(sequence(name, values, expected)) != count:
+def sizes(
+    name: str, values: Sequence[int], count: int | None = None, low: int | None = 1
+) -> tuple[int, ...]:
+    """``values`` as a tuple, if they are whole numbers >= ``low``, ``count`` of them if given."""
+    expected = 'whole numbers' if count is None else f'{count} whole numbers'
+    expected += '' if low is None else f' >= {low}'
+    if len(sequence(name, values, expected)) != count and count is not None:
         raise ValueError(_message(name, expected, values))
-    return tuple(positive_int(f'{name}[{i}]', value) for i, value in enumerate(values))
+    return tuple(whole_number(f'{name}[{i}]', value, low) for i, value in enumerate(values))
 
 
 def sequence(name: str, values: Sequence, expected: str) -> Sequence:
     """``values``, if they are a list or tuple or another sequence, but no text."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Sequence):
+    if isinstance(values, (str, bytes)):
         raise TypeError(_message(name, expected, values))
-    return values
+    return instance_of(name, values, Sequence, expected)
 
 
 def strings(name: str, values: Sequence[str], options: Collection[str] = ()) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ NAN = math.nan
     'check, good, bad_values, bad_types',
     [
         (lambda v: checks.positive_int('x', v), [1, np.int64(7)], [0, -1, 1.0], ['1', None, True]),
-        (lambda v: checks.positive_ints('x', v), [(), [1, 2]], [[0], (1, -1)], [3, '12', (1, '2')]),
+        (lambda v: checks.sizes('x', v), [(), [1, 2]], [[0], (1, -1)], [3, '12', (1, '2')]),
         (lambda v: checks.whole_number('x', v, 0, 9), [0, 9], [-1, 10, NAN, 2.5], [[1], False]),
         (lambda v: checks.number_in('x', v, '(0, 1]'), [1, 0.5, np.float32(1)], [0, 1.1, NAN], []),
         (lambda v: checks.number_in('x', v, '[0, 1)'), [0, 0.99], [1, -0.1, NAN], ['0', None]),

@@ -9,7 +9,7 @@ import numpy as np
 from mmpretrain.datasets import CUB
 from mmpretrain.registry import DATASETS
 
-from mmstn.checks import one_of
+from mmstn.checks import flag, one_of
 
 from .image_files import MOST_PIXELS, ImageFileDataset, folder_name, path_inside
 
@@ -69,6 +69,7 @@ class CUBParts(ImageFileDataset, CUB):
         self, data_root: str | PathLike, split: str = 'train', test_mode: bool = False, **kwargs
     ) -> None:
         one_of('split', split, ('train', 'test'))
+        flag('test_mode', test_mode)
         data_root = folder_name('data_root', data_root)
         super().__init__(data_root=data_root, split=split, test_mode=test_mode, **kwargs)
 

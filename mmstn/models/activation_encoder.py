@@ -10,8 +10,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import flag, instance_of, strings
-from mmstn.registry import build_part
+from mmstn.checks import flag, strings
+from mmstn.registry import build_argument
 
 
 @MODELS.register_module()
@@ -41,9 +41,8 @@ class ActivationEncoder(BaseModule):
         init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        instance_of('classifier', classifier, dict, 'a config (dict)')
         layers = strings('layers', layers)
-        self.classifier = build_part(MODELS, classifier)
+        self.classifier = build_argument('classifier', classifier, MODELS, nn.Module, 'a module')
         modules = dict(self.classifier.named_modules())
         unknown = [name for name in layers if name not in modules]
         if unknown:

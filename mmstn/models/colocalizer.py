@@ -8,10 +8,10 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from mmstn.checks import instance_of, number_in
+from mmstn.checks import number_in
 from mmstn.ops import affine_grid_sample
 from mmstn.ops.coordinates import to_pixels
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 from .grid_generators import AttentionGridGenerator
 from .spatial_transformer import SpatialTransformer, build_transformer
@@ -52,8 +52,10 @@ class STNCoLocalizer(BaseModel):
         init_cfg: dict | list | None = None,
     ) -> None:
         if isinstance(data_preprocessor, dict):
-            data_preprocessor = build_part(
-                MODELS, {'type': 'mmpretrain.ClsDataPreprocessor', **data_preprocessor}
+            data_preprocessor = {'type': 'mmpretrain.ClsDataPreprocessor', **data_preprocessor}
+        if data_preprocessor is not None:
+            data_preprocessor = build_argument(
+                'data_preprocessor', data_preprocessor, MODELS, nn.Module, 'a module'
             )
         super().__init__(data_preprocessor, init_cfg)
         self.transformer = build_transformer(transformer)
@@ -70,10 +72,8 @@ class STNCoLocalizer(BaseModel):
             )
         number_in('random_scale', random_scale, '(0, 1]')
         self.random_generator = AttentionGridGenerator(scale=random_scale)
-        for name, cfg in dict(encoder=encoder, loss=loss).items():
-            instance_of(name, cfg, dict, 'a config (dict)')
-        self.encoder = build_part(MODELS, encoder)
-        self.loss_function = build_part(MODELS, loss)
+        self.encoder = build_argument('encoder', encoder, MODELS, nn.Module, 'a module')
+        self.loss_function = build_argument('loss', loss, MODELS, nn.Module, 'a module')
 
     def forward(
         self, inputs: Tensor, data_samples: list[DataSample] | None = None, mode: str = 'tensor'

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import build_norm_layer
 from torch import Tensor, nn
 
-from mmstn.checks import instance_of, positive_ints
+from mmstn.checks import instance_of, sizes
 
 
 class FullyConnected(nn.Sequential):
@@ -34,7 +35,7 @@ class FullyConnected(nn.Sequential):
         name: str = 'channels',
     ) -> None:
         layers: list[nn.Module] = []
-        for out_features in positive_ints(name, channels):
+        for out_features in sizes(name, channels):
             layers.append(nn.Linear(in_features, out_features))
             if norm_cfg is not None:
                 layers.append(norm_layer('norm_cfg', norm_cfg, out_features))
@@ -45,19 +46,22 @@ class FullyConnected(nn.Sequential):
 
 
 def norm_layer(name: str, cfg: dict, channels: int) -> nn.Module:
-    """A normalisation from its config.
+    """A normalisation from its config, see :func:`named_layer`."""
+    return named_layer(name, cfg, build_norm_layer, channels)[1]
+
+
+def named_layer(name: str, cfg: dict, build: Callable, *args: Any) -> Any:
+    """What mmcv's ``build`` makes of ``cfg``; its own complaints name no argument.
 
     Raises:
         TypeError: If ``cfg`` is no config.
-        ValueError: If it describes no normalisation.
+        ValueError: If it describes no such layer.
     """
     instance_of(name, cfg, dict, 'a config (dict) or None')
     try:
-        return build_norm_layer(cfg, channels)[1]
+        return build(cfg, *args)
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f'{name} must describe a normalisation, such as BN, got {cfg!r}: {error}'
-        ) from error
+        raise ValueError(f'{name} must describe a layer, got {cfg!r}: {error}') from error
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from mmstn.ops import (
     regular_grid,
 )
 from mmstn.ops.checks import check_antialias, check_map, check_mode, check_size
-from mmstn.registry import build_part, find_type
+from mmstn.registry import build_argument, find_type
 
 from .grid_generators import BaseGridGenerator, MatrixGridGenerator
 from .loc_nets import BaseLocNet
@@ -348,21 +348,13 @@ class SpatialTransformer(BaseModule):
 
 def _build(name: str, part: dict | nn.Module) -> nn.Module:
     """A part of the module from its config."""
-    if isinstance(part, nn.Module):
-        return part
-    if not isinstance(part, dict):
-        raise TypeError(f'{name} must be a config (dict) or a module, got {type(part).__name__}')
-    return build_part(MODELS, part)
+    return build_argument(name, part, MODELS, nn.Module, 'a module')
 
 
-def build_transformer(cfg: dict | SpatialTransformer) -> SpatialTransformer:
-    """A transformer from its config, whose ``type`` may be left out, or as it is."""
-    transformer = _build(
-        'transformer',
-        cfg if not isinstance(cfg, dict) else {'type': 'mmpretrain.SpatialTransformer', **cfg},
-    )
-    if not isinstance(transformer, SpatialTransformer):
-        raise TypeError(
-            f'transformer must be a SpatialTransformer, got {type(transformer).__name__}'
-        )
-    return transformer
+def build_transformer(
+    cfg: dict | SpatialTransformer, name: str = 'transformer'
+) -> SpatialTransformer:
+    """The argument ``name``: a transformer from its config, without ``type`` too, or as it is."""
+    if isinstance(cfg, dict):
+        cfg = {'type': 'mmpretrain.SpatialTransformer', **cfg}
+    return build_argument(name, cfg, MODELS, SpatialTransformer, 'a SpatialTransformer')

@@ -61,7 +61,7 @@ def affine_grid_sample(
             f'out_size must have {ndim} numbers for input {tuple(input.shape)}, got {out_size}'
         )
     check_matrix(matrix, ndim)
-    check_mode(mode, padding_mode)
+    check_mode(mode, padding_mode, align_corners=align_corners)
     check_antialias(antialias)
     if antialias and (ndim != 2 or mode != 'bilinear'):
         raise ValueError(

@@ -76,7 +76,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 def _check(name: str) -> None:
     if name not in BACKENDS:
-        raise ValueError(f'backend must be one of {BACKENDS}, got {name!r}')
+        raise ValueError(f'name must be one of {BACKENDS}, got {name!r}')
     if name == 'native' and _ext.MODULE is None:
         raise RuntimeError(f"backend 'native' is missing. {_ext.WHY_MISSING}")
 

@@ -8,7 +8,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from ..checks import number_in
+from mmstn.checks import flag, number_in
+
 from .kernels import SamplingKernel
 
 MODES = ('nearest', 'bilinear', 'bicubic')
@@ -49,8 +50,10 @@ def check_float(name: str, tensor: Tensor) -> None:
         raise TypeError(f'{name} must be a floating-point tensor, got {tensor.dtype}')
 
 
-def check_mode(mode: str | SamplingKernel, padding_mode: str) -> None:
-    """Raises a ValueError unless ``mode`` and ``padding_mode`` are known."""
+def check_mode(mode: str | SamplingKernel, padding_mode: str, **flags: bool) -> None:
+    """Raises a ValueError unless ``mode`` and ``padding_mode`` are known, a TypeError for flags."""
+    for name, value in flags.items():
+        flag(name, value)
     if mode not in MODES and not isinstance(mode, SamplingKernel):
         raise ValueError(f'mode must be one of {MODES} or a SamplingKernel, got {mode!r}')
     if padding_mode not in PADDING_MODES:

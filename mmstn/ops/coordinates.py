@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from mmstn.checks import flag
+
 
 def coordinate_dtype(*dtypes: torch.dtype) -> torch.dtype:
     """The type that coordinates are computed in: float64 if any of ``dtypes`` is, else float32.
@@ -51,6 +53,7 @@ def regular_axis(
     The convention is that of :func:`torch.nn.functional.affine_grid`: -1 and 1 are the centres of
     the first and the last pixel with ``align_corners=True``, and their outer edges without it.
     """
+    flag('align_corners', align_corners)
     # In halves of a pixel, from the centre. The last one tells the size, also to torch.jit.trace.
     halves = torch.arange(1 - size, size, 2, dtype=dtype, device=device)
     last = halves[-1:]

@@ -49,7 +49,7 @@ def grid_sample(
     """
     ndim = check_map('input', input)
     check_float('grid', grid)
-    check_mode(mode, padding_mode)
+    check_mode(mode, padding_mode, align_corners=align_corners)
     if grid.shape[-1:] != (ndim,):
         raise ValueError(
             f'grid must end in {ndim} coordinates for an input of shape {tuple(input.shape)}, '

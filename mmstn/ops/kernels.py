@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mmstn.checks import number_in
+
 
 @dataclass(frozen=True)
 class SamplingKernel:
@@ -36,8 +38,7 @@ class SamplingKernel:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise TypeError(f'function must be callable, got {type(self.function).__name__}')
-        if not (0 < self.support < math.inf):
-            raise ValueError(f'support must be a positive number of pixels, got {self.support}')
+        number_in('support', self.support, '(0, inf)')
 
     def __call__(self, distance: Tensor) -> Tensor:
         """Weights of pixels at ``distance``, exactly zero outside the support."""

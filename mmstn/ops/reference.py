@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from .checks import check_mode
+from .checks import check_float, check_mode
 from .coordinates import pad_index, to_pixels
 from .kernels import BICUBIC, BILINEAR, SamplingKernel
 from .torch_backend import FARTHEST
@@ -34,8 +34,21 @@ def reference_grid_sample(
 
     Returns:
         The samples V, (N, K, C, H', W').
+
+    Raises:
+        TypeError: If ``input`` or ``grid`` is not a floating-point tensor.
+        ValueError: If it has another shape or an option is unknown.
     """
-    check_mode(mode, padding_mode)
+    check_mode(mode, padding_mode, align_corners=align_corners)
+    for name, tensor, dimensions in (('input', input, 4), ('grid', grid, 5)):
+        check_float(name, tensor)
+        if tensor.dim() != dimensions or len(tensor) != len(input):
+            raise ValueError(
+                f'{name} must have {dimensions} dimensions and the batch size of input, '
+                f'got shape {tuple(tensor.shape)}'
+            )
+    if grid.shape[-1] != 2:
+        raise ValueError(f'grid must end in 2 coordinates, got shape {tuple(grid.shape)}')
     grid = grid.clamp(-FARTHEST, FARTHEST)  # leaves what is not a number as it is
     x = to_pixels(grid[..., 0], input.shape[-1], align_corners)  # (N, K, H', W')
     y = to_pixels(grid[..., 1], input.shape[-2], align_corners)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmstn.checks import number_in
+from mmstn.checks import instance_of, number_in, sequence
 
 
 def save_animation(
@@ -25,8 +25,12 @@ def save_animation(
         ValueError: If there are no pictures, or ``seconds`` is not above 0.
     """
     number_in('seconds', seconds, '(0, inf)')
-    if not pictures:
+    number_in('seconds', seconds, '(0, inf)')
+    instance_of('out_file', out_file, (str, Path), 'the name of a file')
+    if not sequence('pictures', pictures, 'names of files'):
         raise ValueError('pictures must name at least one file, got none')
+    for picture in pictures:
+        instance_of('pictures', picture, (str, Path), 'names of files')
     images = [Image.open(picture).convert('RGB') for picture in pictures]
     size = tuple(max(image.size[axis] for image in images) for axis in range(2))
     frames = []
@@ -36,4 +40,5 @@ def save_animation(
         frames.append(frame.quantize(64, dither=Image.Dither.NONE))
     milliseconds = [round(1000 * seconds)] * len(frames)
     milliseconds[-1] *= 4
-    frames[0].save(out_file, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+    options = dict(format='GIF', save_all=True, duration=milliseconds, loop=0)
+    frames[0].save(out_file, append_images=frames[1:], **options)

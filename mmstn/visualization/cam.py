@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmstn.checks import instance_of, one_of, sequence
 from mmstn.models import STNBackbone
 
 from .recording import TransformerRecord
@@ -33,7 +34,16 @@ def lay_back(
         Maps in the frame of what the first transformer before the layer read, of its size, (N, H,
         W); ``maps`` themselves for a layer after none.
     """
+    instance_of('model', model, nn.Module, 'a module')
+    instance_of('maps', maps, Tensor, 'a tensor')
+    if maps.dim() != 3 or not maps.is_floating_point():
+        raise ValueError(
+            f'maps must be (B, h, w), floating-point, got {maps.dtype} {tuple(maps.shape)}'
+        )
     modules = dict(model.named_modules())
+    one_of('layer', layer, modules)
+    for record in sequence('records', records, 'TransformerRecords'):
+        instance_of('records', record, TransformerRecord, 'TransformerRecords')
     names = [name for name, module in modules.items() if isinstance(module, STNBackbone)]
     for name in sorted(names, key=len, reverse=True):  # the innermost first
         prefix = f'{name}.streams.' if name else 'streams.'

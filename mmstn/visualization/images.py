@@ -11,6 +11,8 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mmstn.checks import instance_of
+
 
 @dataclass
 class ImageStyle:
@@ -51,6 +53,12 @@ def map_to_image(x: Tensor, style: ImageStyle, reference: Tensor | None = None) 
     Returns:
         (H, W, 3), uint8, RGB.
     """
+    instance_of('style', style, ImageStyle, 'an ImageStyle')
+    for name, each in dict(x=x, reference=x if reference is None else reference).items():
+        if not isinstance(each, Tensor):
+            raise TypeError(f'{name} must be a tensor, got {type(each).__name__}')
+        if each.dim() != 3 or 0 in each.shape:
+            raise ValueError(f'{name} must be (C, H, W), got shape {tuple(each.shape)}')
     x, reference = (m.detach().float().cpu() for m in (x, x if reference is None else reference))
     is_image = len(x) in (1, 3)
     if is_image and style.mean is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from mmstn.checks import instance_of
 from mmstn.models import SpatialTransformer, listen
 
 
@@ -57,6 +58,7 @@ def record_transformers(model: nn.Module) -> Iterator[list[TransformerRecord]]:
         ...     model(images)
         >>> records[0].theta
     """
+    instance_of('model', model, nn.Module, 'a module')
     records: list[TransformerRecord] = []
 
     def keep(name: str, transformer: SpatialTransformer, *tensors: Tensor) -> None:

@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os.path import commonprefix
+from types import NoneType
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mmstn.checks import number_in, positive_int
+from mmstn.checks import instance_of, number_in, positive_int, sequence, whole_number
 
 from .images import ImageStyle, fit, map_to_image
 from .recording import TransformerRecord
@@ -67,6 +68,12 @@ def draw_sheet(
         TypeError: If ``tile_size`` or ``margin`` is no number.
         ValueError: If there is nothing to draw, or a number is out of range.
     """
+    for sample in sequence('samples', samples, 'SheetSamples'):
+        instance_of('samples', sample, SheetSample, 'SheetSamples')
+    instance_of('style', style, (ImageStyle, NoneType), 'an ImageStyle or None')
+    instance_of('title', title, str, 'a text')
+    positive_int('tile_size', tile_size)
+    number_in('margin', margin, '[0, inf)')
     if not samples or not all(sample.records for sample in samples):
         raise ValueError('samples must be at least one, each with a record of a transformer')
     positive_int('tile_size', tile_size)
@@ -124,6 +131,9 @@ def draw_input(
     Returns:
         (height, width, 3), uint8, RGB.
     """
+    instance_of('record', record, TransformerRecord, 'a TransformerRecord')
+    positive_int('size', size)
+    whole_number('margin', margin)
     transformer = record.transformer
     theta = record.theta[0]
     if transformer.num_transformers is None:

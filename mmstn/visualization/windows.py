@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmstn.checks import positive_int, whole_number
+from mmstn.checks import instance_of, positive_int, whole_number
 from mmstn.models.grid_generators import BaseGridGenerator
 from mmstn.ops.coordinates import to_pixels
 
@@ -50,6 +50,7 @@ def window_outlines(
             too small.
     """
     whole_number('points_per_side', points_per_side, 2)
+    instance_of('grid_generator', grid_generator, BaseGridGenerator, 'a grid generator')
     if grid_generator.ndim != 2:
         raise ValueError(f'grid_generator must have 2 dimensions, got {grid_generator.ndim}')
     # With aligned corners the border of a regular grid is exactly that of [-1, 1] x [-1, 1].
@@ -96,6 +97,8 @@ def draw_windows(
     Raises:
         ValueError: If ``image`` or ``outlines`` has another shape or type.
     """
+    instance_of('image', image, np.ndarray, 'an array')
+    instance_of('outlines', outlines, np.ndarray, 'an array')
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f'image must be (H, W, 3) in uint8, got {image.shape} in {image.dtype}')
     if outlines.ndim != 3 or outlines.shape[2] != 2:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmstn.checks import instance_of, one_of
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 PROJECTIONS = {
     'mean': lambda x: x.mean(dim=2),
@@ -40,7 +40,7 @@ class DepthProjection(BaseModule):
         super().__init__(init_cfg)
         instance_of('backbone', backbone, dict, 'a config (dict)')
         self.mode = one_of('mode', mode, PROJECTIONS)
-        self.backbone = build_part(MODELS, backbone)
+        self.backbone = build_argument('backbone', backbone, MODELS, nn.Module, 'a module')
 
     def project(self, x: Tensor) -> Tensor:
         """Volumes (N, C, D, H, W) -> images (N, C, H, W)."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import torch
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, build_activation_layer, build_conv_layer
 from mmengine.model import BaseModule
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
@@ -19,6 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+from mmstn.checks import flag, one_of, positive_int, sizes
+
+from ..layers import named_layer, norm_layer
 
 # Channels of: 1x1; 3x3 (reduced, out); double 3x3 (reduced, middle, out); the pool and its
 # projection. Blocks without a 1x1 halve the map, and their pool passes the input through.
@@ -154,8 +158,8 @@ class InceptionV2(BaseBackbone):
         norm_eval: bool = False,
         with_cp: bool = False,
         conv_cfg: dict | None = None,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),
-        act_cfg: dict = dict(type='ReLU', inplace=True),
+        norm_cfg: dict | None = dict(type='BN', requires_grad=True),
+        act_cfg: dict | None = dict(type='ReLU', inplace=True),
         init_cfg: dict | list | None = [
             dict(type='Kaiming', layer=['Conv2d']),
             dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
@@ -163,8 +167,9 @@ class InceptionV2(BaseBackbone):
     ) -> None:
         super().__init__(init_cfg)
         num_stages = 1 + len(STAGES)
-        if pool_channels not in (96, 128):
-            raise ValueError(f'pool_channels must be 96 or 128, got {pool_channels!r}')
+        positive_int('in_channels', in_channels)
+        one_of('pool_channels', pool_channels, (96, 128))
+        out_indices = sizes('out_indices', out_indices, low=0)
         if not out_indices or not set(out_indices) <= set(range(num_stages)):
             raise ValueError(f'out_indices must be stages 0 to {num_stages - 1}, got {out_indices}')
         if frozen_stages not in range(-1, max(out_indices) + 1):
@@ -172,10 +177,16 @@ class InceptionV2(BaseBackbone):
                 f'frozen_stages must be -1 or a stage that is built, 0 to {max(out_indices)}, '
                 f'got {frozen_stages!r}'
             )
-        self.out_indices = tuple(out_indices)
+        self.out_indices = out_indices
         self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self.with_cp = with_cp
+        self.norm_eval = flag('norm_eval', norm_eval)
+        self.with_cp = flag('with_cp', with_cp)
+        if conv_cfg is not None:
+            named_layer('conv_cfg', conv_cfg, build_conv_layer, 1, 1, 1)
+        if norm_cfg is not None:
+            norm_layer('norm_cfg', norm_cfg, 64)
+        if act_cfg is not None:
+            named_layer('act_cfg', act_cfg, build_activation_layer)
 
         conv = partial(ConvModule, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.stem = nn.Sequential(

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import as_size, positive_int, positive_ints
+from mmstn.checks import as_size, flag, positive_int, sizes
 
 from ..layers import FullyConnected, forward_zeros
 
@@ -115,7 +115,7 @@ class MNISTCNN(_DescriptorNet):
     ) -> None:
         layers: list[nn.Module] = []
         width_in = positive_int('in_channels', in_channels)
-        channels = positive_ints('channels', channels)
+        channels = sizes('channels', channels)
         kernel_sizes = as_size('kernel_sizes', kernel_sizes, len(channels))
         for width, kernel_size in zip(channels, kernel_sizes, strict=True):
             layers += [
@@ -125,5 +125,5 @@ class MNISTCNN(_DescriptorNet):
             ]
             width_in = width
         super().__init__(layers, in_channels, in_size, downsample, init_cfg)
-        if channels_last:  # a convolution takes the layout of its weights
+        if flag('channels_last', channels_last):  # a convolution takes the layout of its weights
             self.to(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from mmstn.checks import flag, instance_of, one_of
 from mmstn.ops.torch_backend import is_compiling
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 from ..loc_nets import BackboneLocNet
 from ..spatial_transformer import SpatialTransformer, build_transformer
@@ -78,7 +78,8 @@ class STNBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         instance_of('backbone', backbone, dict, 'a config (dict)')
-        insert = instance_of('insert', insert or {}, dict, 'configs by name (dict) or None')
+        insert = {} if insert is None else insert
+        instance_of('insert', insert, dict, 'configs by name (dict) or None')
         one_of('streams', streams, ('shared', 'separate'))
         one_of('fusion', fusion, FUSIONS)
         flag('with_global', with_global)
@@ -94,14 +95,17 @@ class STNBackbone(BaseModule):
             num_views = (self.transformer.num_transformers or 1) + with_global
         num_streams = num_views if streams == 'separate' else 1
         self.before = ModuleDict()  # ahead of the streams: tools take the last layer of all modules
-        self.streams = ModuleList(build_part(MODELS, backbone) for _ in range(num_streams))
+        self.streams = ModuleList(
+            build_argument('backbone', backbone, MODELS, nn.Module, 'a backbone')
+            for _ in range(num_streams)
+        )
         self.insert = tuple(insert)
         self._unseen: set[str] = set()  # transformers inside that have not run yet
         for index, stream in enumerate(self.streams):
             for name, cfg in insert.items():
                 child = _child(stream, name)
                 key = self._key(name, index)
-                self.before[key] = build_transformer(cfg)
+                self.before[key] = build_transformer(cfg, f'insert[{name!r}]')
                 self._unseen.add(key)
                 # A hook leaves the child's name alone. It holds the transformer itself, so that a
                 # deep copy of the model (EMA makes one) holds the copy's.

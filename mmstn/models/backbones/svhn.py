@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmstn.checks import as_size, number_in, positive_int
+from mmstn.checks import as_size, flag, number_in, positive_int
 
 from ..layers import FullyConnected, forward_zeros, norm_layer
 
@@ -93,7 +93,7 @@ class SVHNCNN(BaseModule):
         self.conv_names, self.fc_names = tuple(convs), tuple(fcs)
         for name, layer in (convs | fcs).items():
             self.add_module(name, layer)
-        if channels_last:  # a convolution takes the layout of its weights
+        if flag('channels_last', channels_last):  # a convolution takes the layout of its weights
             self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:

@@ -6,6 +6,8 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.checks import number_in
+
 from .base import MatrixGridGenerator, check_ndim, tile_windows
 
 
@@ -26,8 +28,8 @@ class AttentionGridGenerator(MatrixGridGenerator):
 
     def __init__(self, scale: float | None = None, ndim: int = 2) -> None:
         super().__init__()
-        if scale is not None and not scale > 0:
-            raise ValueError(f'scale must be None or a number > 0, got {scale!r}')
+        if scale is not None:
+            number_in('scale', scale, '(0, inf)')
         self.scale = scale
         self.held_scale: float | None = None
         self.ndim = check_ndim(ndim)
@@ -47,8 +49,8 @@ class AttentionGridGenerator(MatrixGridGenerator):
         """
         if self.scale is not None:
             raise ValueError(f'the scale is fixed at {self.scale}: there is none to hold')
-        if scale is not None and not scale > 0:
-            raise ValueError(f'scale must be None or a number > 0, got {scale!r}')
+        if scale is not None:
+            number_in('scale', scale, '(0, inf)')
         self.held_scale = scale
 
     def identity_theta(self) -> Tensor:

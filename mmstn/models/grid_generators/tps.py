@@ -9,6 +9,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmstn.checks import sizes
 from mmstn.ops import regular_grid
 from mmstn.ops.coordinates import without_autocast
 from mmstn.ops.torch_backend import is_compiling
@@ -36,9 +37,7 @@ class TPSGridGenerator(BaseGridGenerator):
 
     def __init__(self, num_control_points: Sequence[int] = (4, 4)) -> None:
         super().__init__()
-        counts = tuple(num_control_points)
-        if len(counts) != 2 or not all(isinstance(n, int) and n >= 2 for n in counts):
-            raise ValueError(f'num_control_points must be two whole numbers >= 2, got {counts}')
+        counts = sizes('num_control_points', num_control_points, 2, low=2)
         self.counts = counts
         self.num_params = 2 * counts[0] * counts[1]
         for name, buffer in _spline(counts).items():

@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmstn.checks import number_in, positive_int
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 
 @MODELS.register_module()
@@ -37,7 +37,7 @@ class DropoutLinearClsHead(LinearClsHead):
         positive_int('num_classes', num_classes)
         positive_int('in_channels', in_channels)
         number_in('dropout', dropout, '[0, 1)')
-        loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
+        loss = build_argument('loss', loss, MODELS, nn.Module, 'a loss')
         super().__init__(num_classes, in_channels, loss=loss, **kwargs)
         self.dropout = nn.Dropout(dropout)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mmstn.checks import flag, positive_int, whole_number
 from mmstn.number_string import number_string
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 
 @MODELS.register_module()
@@ -47,7 +47,7 @@ class NumberHead(ClsHead):
         cal_acc: bool = False,
         init_cfg: dict | list | None = dict(type='Normal', layer='Linear', std=0.01),
     ) -> None:
-        loss = build_part(MODELS, loss) if isinstance(loss, dict) else loss
+        loss = build_argument('loss', loss, MODELS, nn.Module, 'a loss')
         super().__init__(loss=loss, cal_acc=cal_acc, init_cfg=init_cfg)
         flag('cal_acc', cal_acc)
         positive_int('in_channels', in_channels)

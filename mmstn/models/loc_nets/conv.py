@@ -10,9 +10,9 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmstn.checks import as_size, instance_of, positive_int, positive_ints, whole_number
+from mmstn.checks import as_size, positive_int, sizes, whole_number
 
-from ..layers import FullyConnected, forward_zeros, norm_layer
+from ..layers import FullyConnected, forward_zeros, named_layer, norm_layer
 from .base import BaseLocNet, check_input
 
 
@@ -78,7 +78,7 @@ class ConvLocNet(BaseLocNet):
     ) -> None:
         super().__init__(num_params, num_transformers, init_cfg)
         positive_int('in_channels', in_channels)
-        channels = positive_ints('channels', channels)
+        channels = sizes('channels', channels)
         if not channels:
             raise ValueError('channels must name at least one convolution, got none')
         positive_int('downsample', downsample)
@@ -97,13 +97,7 @@ class ConvLocNet(BaseLocNet):
         strides = as_size('strides', strides, depth)
         pool_sizes = as_size('pool_sizes', pool_sizes, depth)
         given = paddings is not None
-        if isinstance(paddings, Sequence):
-            if len(paddings) != depth:
-                raise ValueError(f'paddings must be {depth} whole numbers >= 0, got {paddings!r}')
-            paddings = tuple(whole_number(f'paddings[{i}]', p) for i, p in enumerate(paddings))
-        else:
-            paddings = (whole_number('paddings', paddings or 0),) * depth
-
+        paddings = as_size('paddings', 0 if paddings is None else paddings, depth, low=0)
         layers: list[nn.Module] = [average_pool(downsample)] if downsample > 1 else []
         channels_in = in_channels
         for channels_out, kernel_size, stride, padding, pool in zip(
@@ -191,11 +185,5 @@ def _conv(*args, norm_cfg: dict | None, act_cfg: dict | None, **kwargs) -> ConvM
     if norm_cfg is not None:
         norm_layer('norm_cfg', norm_cfg, args[1])
     if act_cfg is not None:
-        instance_of('act_cfg', act_cfg, dict, 'a config (dict) or None')
-        try:
-            build_activation_layer(act_cfg)
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f'act_cfg must describe an activation, such as ReLU, got {act_cfg!r}: {error}'
-            ) from error
+        named_layer('act_cfg', act_cfg, build_activation_layer)
     return ConvModule(*args, norm_cfg=norm_cfg, act_cfg=act_cfg, **kwargs)

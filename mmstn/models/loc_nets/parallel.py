@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmstn.checks import instance_of, positive_int
-from mmstn.registry import build_part
+from mmstn.registry import build_argument
 
 from .base import BaseLocNet
 
@@ -40,8 +40,9 @@ class ParallelLocNet(BaseLocNet):
         instance_of('loc_net', loc_net, dict, 'a config (dict)')
         positive_int('num_transformers', num_transformers)  # None will not do here
         super().__init__(num_params, num_transformers, init_cfg)
+        config = {**loc_net, 'num_params': num_params}
         self.loc_nets = ModuleList(
-            build_part(MODELS, dict(loc_net, num_params=num_params))
+            build_argument('loc_net', config, MODELS, BaseLocNet, 'a BaseLocNet')
             for _ in range(num_transformers)
         )
 

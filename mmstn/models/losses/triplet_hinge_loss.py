@@ -6,6 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmstn.checks import number_in, one_of
 from mmstn.ops.coordinates import without_autocast
 
 
@@ -30,13 +31,9 @@ class TripletHingeLoss(nn.Module):
         self, margin: float = 1.0, reduction: str = 'mean', loss_weight: float = 1.0
     ) -> None:
         super().__init__()
-        if reduction not in ('mean', 'sum'):
-            raise ValueError(f"reduction must be 'mean' or 'sum', got {reduction!r}")
-        if not margin >= 0:
-            raise ValueError(f'margin must be a number >= 0, got {margin!r}')
-        self.margin = margin
-        self.reduction = reduction
-        self.loss_weight = loss_weight
+        self.margin = number_in('margin', margin, '[0, inf)')
+        self.reduction = one_of('reduction', reduction, ('mean', 'sum'))
+        self.loss_weight = number_in('loss_weight', loss_weight, '[0, inf)')
 
     def forward(self, found: Tensor, random: Tensor) -> Tensor:
         """The loss of one batch.
