@@ -2,6 +2,7 @@
 
     python benchmarks/sampler.py --output sampler          # sampler.md and sampler.png
     python benchmarks/sampler.py --cases a b --compile     # some cases; torch.compile too
+    python benchmarks/sampler.py --sweep 0 --shapes 200    # random problems; the worst ones last
     python benchmarks/sampler.py --device cuda --dtype bfloat16
 
 All who sample take turns, so that whatever else the machine does meets them all alike;
@@ -16,6 +17,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -137,10 +139,12 @@ class Measurement:
         """Raises unless all compute the same: no one is fast by doing something else."""
         expected = cases.ours(problem).double()
         tolerance = 1e-2 if problem.image.dtype == torch.float32 else 0.3  # images are N(0, 1)
+        # Where coordinates are rounded to 1e-7 of the map, neighbouring pixels are another image.
+        tolerance *= max(1, max(problem.image.shape[2:]) / 256)
         for name, rival in wanted.items():
-            error = (rival(problems[name]).double() - expected).abs().max().item()
-            if error > tolerance:
-                raise RuntimeError(f'{name} is off by {error:.2g} in case {problem.case.name}')
+            wrong = (rival(problems[name]).double() - expected).abs() > tolerance
+            if wrong.double().mean() > (0.01 if problem.case.mode == 'nearest' else 0):
+                raise RuntimeError(f'{name} computes something else in case {problem.case.name}')
 
     def _row(self, problem: Problem, pass_: str, wanted: dict, problems: dict) -> Row:
         our = run_pass(pass_, cases.ours, problem)
@@ -149,7 +153,7 @@ class Measurement:
             functions[path] = on_path(path, our)
         for name, rival in wanted.items():
             functions[name] = run_pass(pass_, rival, problems[name])
-        times = interleaved(functions, self.args.seconds)
+        times = interleaved(functions, self.args.seconds, clock=self.args.clock)
         medians = {name: statistics.median(t) for name, t in times.items()}
         better = min(EAGER, key=lambda name: medians[name])
         ratios = {'eager': ratio(times[better], times['ours'])}
@@ -158,7 +162,7 @@ class Measurement:
         for name in set(wanted) - set(EAGER):
             ratios[name] = ratio(times[name], times['ours'])
         ratios['bound'] = tuple(100 * r for r in ratio(times['bound'], times['ours']))
-        if self.args.device == 'cpu' and self.args.threads > 1:
+        if self.args.device == 'cpu' and self.args.threads > 1 and self.args.sweep is None:
             many = self.args.threads
             turns = {'one': on_threads(1, our), 'many': on_threads(many, our)}
             threads = interleaved(turns, self.args.seconds / 2)
@@ -231,6 +235,25 @@ def plot(rows: list[Row], file: Path) -> None:
     plt.close(figure)
 
 
+def worst(rows: list[Row], count: int = 5) -> str:
+    """Where PyTorch comes closest in each mode and pass, and how often it is ahead."""
+    lines = []
+    for pass_ in PASSES:
+        found = sorted((row for row in rows if row.pass_ == pass_), key=lambda r: r.ratios['eager'])
+        ratios = [row.ratios['eager'][0] for row in found]
+        behind = sum(row.ratios['eager'][2] < 1 for row in found)
+        lines.append(
+            f'{pass_}: {statistics.median(ratios):.2f} times PyTorch in the median, at least '
+            f'{min(ratios):.2f}; slower (upper quartile below 1) in {behind} of {len(found)}'
+        )
+        lines += [
+            '  {:.2f} ({:.2f}, {:.2f})'.format(*row.ratios['eager'])
+            + f' {row.milliseconds:.3f} ms  {row.case}'
+            for row in found[:count]
+        ]
+    return '\n'.join(lines)
+
+
 def machine(device: str) -> str:
     """What the figures were measured on."""
     name = torch.cuda.get_device_name() if device == 'cuda' else platform.processor()
@@ -249,7 +272,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--cases', nargs='+', help='names; all by default')
-    parser.add_argument('--sweep', type=int, default=12, help='how many random shapes and maps')
+    parser.add_argument('--sweep', type=int, metavar='SEED', help='random problems instead')
+    parser.add_argument('--shapes', type=int, default=100, help='how many of them')
+    parser.add_argument(
+        '--cpu-time', action='store_true', help="the process's own, where others are at work"
+    )
     parser.add_argument('--seconds', type=float, default=1.0, help='of each row')
     parser.add_argument('--threads', type=int, default=2, help='to compare one thread with')
     parser.add_argument('--paths', nargs='*', default=['avx2'], help="other paths of the CPU's")
@@ -261,10 +288,14 @@ def main() -> None:
     args = parser.parse_args()
     if _ext.MODULE is None:
         sys.exit(_ext.WHY_MISSING)
-    every = [*cases.MAIN, *cases.OTHERS, *cases.GRIDS, *cases.sweep(args.sweep)]
+    args.clock = time.process_time if args.cpu_time else time.perf_counter
+    every = [*cases.MAIN, *cases.OTHERS, *cases.GRIDS]
     if args.quick:
         args.seconds = 0.01
-        every = [replace(cases.A, shape=(2, 1, 60, 60)), *cases.TINY, *cases.sweep(1)]
+        every = [replace(cases.A, shape=(2, 1, 60, 60)), *cases.TINY, *cases.sweep(0, 1)]
+    elif args.sweep is not None:
+        args.paths = []
+        every = cases.sweep(args.sweep, args.shapes)
     if args.cases:
         unknown = set(args.cases) - {case.name for case in every}
         if unknown:
@@ -278,7 +309,9 @@ def main() -> None:
             rows.append(row)
             print(table([row]).splitlines()[-1], flush=True)
     text = f'{machine(args.device)}\n\n{table(rows)}\n'
-    if not args.quick:
+    if args.sweep is not None:
+        text = f'{machine(args.device)}\n\n{worst(rows)}\n'
+    elif not args.quick:
         text += f'\n{temporary_memory(args.device, args.threads)}\n'
     print(f'\n{text}')
     if args.output:

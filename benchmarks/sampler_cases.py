@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmstn.models import TPSGridGenerator
-from mmstn.ops import affine_grid_sample, grid_sample
+from mmstn.ops import affine_grid_sample, grid_sample, matrix_grid
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class Case:
     scale: float = 1.0  # 0.5: a window half as wide as the map
     degrees: float | None = None  # random and small without it
     channels_last: bool = False
-    grid: bool = False  # a dense grid, that of a thin-plate spline, instead of a matrix
+    grid: str = (
+        ''  # a dense grid instead of matrices: of a thin-plate 'spline', or theirs, 'turned'
+    )
+    mode: str = 'bilinear'
 
 
 # The cases of the design: digits, house numbers, a feature map, birds, a map of many channels.
@@ -48,25 +51,28 @@ OTHERS = [
     Case('large map to 28x28', (2, 64, 224, 224), (28, 28)),
     *TINY,
 ]
-GRIDS = [replace(case, name=f'{case.name} TPS grid', grid=True) for case in MAIN]
+GRIDS = [replace(case, name=f'{case.name} TPS grid', grid='spline') for case in MAIN]
 
 
-def sweep(count: int, seed: int = 0) -> list[Case]:
-    """Random shapes and maps, the same ones for the same seed."""
+def sweep(seed: int, count: int) -> list[Case]:
+    """Random problems from single pixels to 4096 x 4096, the same ones for the same seed."""
     draw = random.Random(seed)
     cases: list[Case] = []
     while len(cases) < count:
         n, k = round(2 ** draw.uniform(0, 6)), draw.choice([1, 1, 2, 3, 4])
-        c = draw.choice([1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 64, 100, 128, 256])
-        h, w, *out_size = (round(2 ** draw.uniform(2, 8)) for _ in range(4))
-        samples = n * k * c * math.prod(out_size)
-        if not (2**14 < samples < 2**23 and n * c * h * w < 2**23):
+        c = draw.choice([1, 1, 2, 3, 3, 4, 5, 8, 12, 16, 24, 32, 64, 100, 128, 256])
+        h, w = (round(2 ** draw.uniform(0, 12)) for _ in range(2))
+        out_size = tuple(round(2 ** draw.uniform(0, 9)) for _ in range(2))
+        scale, degrees = 2 ** draw.uniform(-5, 1), draw.uniform(-180, 180)
+        mode = draw.choice(['nearest', 'bilinear', 'bilinear', 'bicubic'])
+        last, grid = draw.random() < 0.25, draw.random() < 0.2
+        if n * k * c * math.prod(out_size) > 2**21 or n * c * h * w > 2**24:
             continue
-        scale, degrees = 2 ** draw.uniform(-1.7, 1), draw.uniform(-180, 180)
-        last = draw.random() < 0.25
-        name = f'{n}x{c}x{h}x{w} to {k}x{out_size[0]}x{out_size[1]}, {scale:.2f}, {degrees:.0f}'
-        name += ', channels_last' if last else ''
-        cases.append(Case(name, (n, c, h, w), tuple(out_size), k, scale, degrees, last))
+        name = f'{n}x{c}x{h}x{w} to {k}x{out_size[0]}x{out_size[1]}, {scale:.2f}, {degrees:.0f}, '
+        name += mode + ', channels_last' * last + ', grid' * grid
+        cases.append(
+            Case(name, (n, c, h, w), out_size, k, scale, degrees, last, 'turned' * grid, mode)
+        )
     return cases
 
 
@@ -101,7 +107,9 @@ def make_problem(case: Case, device: str, dtype: torch.dtype, seed: int = 0) -> 
     cos, sin = case.scale * angle.cos(), case.scale * angle.sin()
     matrix = torch.stack([cos, -sin, shift[..., 0], sin, cos, shift[..., 1]], -1)
     map = matrix.unflatten(-1, (2, 3))
-    if case.grid:
+    if case.grid == 'turned':
+        map = matrix_grid(map, case.out_size)
+    elif case.grid:
         tps = TPSGridGenerator()
         theta = tps.identity_theta().expand(n, case.k, -1)
         theta = theta * case.scale + 0.05 * torch.randn(theta.shape, generator=generator)
@@ -114,8 +122,8 @@ def make_problem(case: Case, device: str, dtype: torch.dtype, seed: int = 0) -> 
 
 def ours(p: Problem) -> Tensor:
     if p.case.grid:
-        return grid_sample(p.image, p.map)
-    return affine_grid_sample(p.image, p.map, p.case.out_size)
+        return grid_sample(p.image, p.map, p.case.mode)
+    return affine_grid_sample(p.image, p.map, p.case.out_size, p.case.mode)
 
 
 def grid_of(p: Problem, map: Tensor) -> Tensor:
@@ -125,20 +133,21 @@ def grid_of(p: Problem, map: Tensor) -> Tensor:
     return F.affine_grid(map, [len(map), p.image.shape[1], *p.case.out_size], align_corners=False)
 
 
-def repeated(p: Problem, sample: Callable = F.grid_sample) -> Tensor:
+def pytorchs(image: Tensor, grid: Tensor, mode: str) -> Tensor:
+    return F.grid_sample(image, grid.to(image.dtype), mode, align_corners=False)
+
+
+def repeated(p: Problem, sample: Callable = pytorchs) -> Tensor:
     """PyTorch's sampler with the image copied for each transformer, as users write it."""
     image = p.image.repeat_interleave(p.case.k, 0) if p.case.k > 1 else p.image
     grid = grid_of(p, p.map.flatten(0, 1))
-    samples = sample(image, grid.to(image.dtype), align_corners=False)
+    samples = sample(image, grid, p.case.mode)
     return samples.unflatten(0, (-1, p.case.k))
 
 
 def looped(p: Problem) -> Tensor:
     """PyTorch's sampler with one call for each transformer."""
-    samples = [
-        F.grid_sample(p.image, grid_of(p, map).to(p.image.dtype), align_corners=False)
-        for map in p.map.unbind(1)
-    ]
+    samples = [pytorchs(p.image, grid_of(p, map), p.case.mode) for map in p.map.unbind(1)]
     return torch.stack(samples, 1)
 
 
@@ -151,7 +160,10 @@ def mmcvs() -> Callable[[Problem], Tensor] | None:
     spec = importlib.util.spec_from_file_location('point_sample', file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return lambda p: repeated(p, module.bilinear_grid_sample)
+    sample = module.bilinear_grid_sample
+    return lambda p: repeated(
+        p, lambda image, grid, _: sample(image, grid.to(image.dtype), align_corners=False)
+    )
 
 
 def kornias() -> Callable[[Problem], Tensor] | None:

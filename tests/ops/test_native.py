@@ -1,6 +1,8 @@
 """The compiled op against float64 autograd of plain PyTorch operations."""
 
 import itertools
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -113,6 +115,87 @@ def test_every_option_of_all_kernels(kernels, source, options):
 def test_every_type_and_layout(kernels, dtype, layout):
     for seed, shape in enumerate(SHAPES):
         check(shape, SOURCES[seed % 3], ('bilinear', PADDINGS[seed % 3], True), dtype, layout, seed)
+
+
+# Where a window is: in the middle, at the edges, across them, and all over the map.
+WINDOWS = [(0.05, 0.1, -0.2), (0.1, -0.93, 0.9), (0.07, 1.0, -1.0), (0.1, 0.3, 0.98), (0.9, 0, 0)]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize('layout', LAYOUTS)
+@pytest.mark.parametrize('mode', MODES)
+def test_windows_of_large_maps(kernels, mode, layout, dtype):
+    """Many points in a small region, and a few that lie far apart: each has its own way."""
+    for seed, (channels, out_size) in enumerate(
+        itertools.product((1, 3, 20), ((3, 2), (1, 7), (20, 24)))
+    ):
+        generator = seeded(seed)
+        size = (70, 90) if seed % 2 else (151, 8)
+        options = (mode, PADDINGS[seed % 3], bool(seed % 2))
+        matrix = 0.3 * torch.randn(1, 5, 2, 3, dtype=torch.float64, generator=generator)
+        matrix = matrix + torch.eye(2, 3, dtype=torch.float64)
+        for k, (scale, x, y) in enumerate(WINDOWS):
+            matrix[:, k] *= scale
+            matrix[:, k, :, 2] = torch.tensor([x, y])
+        map = matrix.to(torch.float64 if dtype == torch.float64 else torch.float32)
+        if seed % 4 == 3:
+            map = matrix_grid(map, out_size, options[2])
+        image = torch.randn(1, channels, *size, generator=generator).to(dtype)
+        safe = off_lattice(map.double(), size, out_size, options[2])
+        gradient = (safe * torch.randn(1, 5, channels, *out_size, generator=generator)).to(dtype)
+        for ks in (slice(0, 1), slice(2, 3), slice(0, 5)):
+            arguments = (map[:, ks], gradient[:, ks])
+            expected = truth(image, arguments[0], out_size, options, arguments[1])
+            u = laid_out(image, layout).requires_grad_()
+            m = arguments[0].clone().requires_grad_()
+            samples = sample(u, m, out_size, *options)
+            both = torch.autograd.grad(samples, (u, m), arguments[1])
+            (alone,) = torch.autograd.grad(
+                sample(u.detach(), m, out_size, *options), m, arguments[1]
+            )
+            coarse = 1.6e-2 if dtype == torch.bfloat16 else 2e-4
+            for actual, wanted, tolerance in (
+                (samples * safe[:, ks], expected[0] * safe[:, ks], coarse),
+                (both[0], expected[1], coarse),
+                (both[1], expected[2], 2e-4),
+                (alone, expected[2], 2e-4),
+            ):
+                error = (actual.double() - wanted).abs().max() / (1 + wanted.abs().max())
+                assert error < tolerance, (channels, out_size, options, ks)
+
+
+@contextmanager
+def memory_limit(more):
+    """No more memory than the process has now, and so many bytes."""
+    resource = pytest.importorskip('resource')
+    pages = int(Path('/proc/self/statm').read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limit = pages * resource.getpagesize() + more
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.skipif(not Path('/proc/self/statm').exists(), reason='needs Linux')
+@pytest.mark.parametrize('mode', MODES)
+def test_a_window_takes_memory_for_itself_alone(cpu_path, mode):
+    """Of a map of 2 * 10^9 pixels; its memory is one row that all rows share."""
+    row = torch.randn(46000, generator=seeded(0))
+    matrix = torch.tensor([[[[1e-3, 0, 0.3], [0, 1e-3, -0.2]], [[1.0, 0.1, 0], [0, 1, 0]]]])
+    matrix.requires_grad_()
+    for channels in (1, 3):
+        image = row.expand(1, channels, 46000, 46000)
+        with memory_limit(2**28):
+            samples = affine_grid_sample(image, matrix, (40, 50), mode)
+            (gradient,) = torch.autograd.grad(samples.sum(), matrix)
+        # All rows are alike, and so y does not matter.
+        level = matrix.detach() * torch.tensor([[1.0], [0.0]])
+        with use_backend('torch'):
+            expected = affine_grid_sample(row.expand(1, channels, 4, 46000), level, (40, 50), mode)
+        near = (samples - expected).abs() < 0.1  # a coordinate of 46000 is rounded to 0.004 pixels
+        assert near.double().mean() > 0.97 and gradient.isfinite().all()
 
 
 @pytest.mark.parametrize('mode', MODES)

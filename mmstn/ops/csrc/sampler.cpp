@@ -73,6 +73,11 @@ void check(const at::Tensor& input, const at::Tensor& map, int64_t mode, int64_t
   check_memory("map", map);
 }
 
+// float32 cannot tell neighbours apart on a longer axis.
+at::Tensor fine_enough(const at::Tensor& map, const at::Tensor& input) {
+  return std::max(input.size(2), input.size(3)) > (1 << 24) ? map.to(at::kDouble) : map;
+}
+
 at::Tensor sample(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
                   int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                   at::ScalarType dtype) {
@@ -82,7 +87,8 @@ at::Tensor sample(const at::Tensor& input, const at::Tensor& map, int64_t out_he
   TORCH_CHECK_VALUE(!is_grid(map) || (map.size(2) == out_height && map.size(3) == out_width),
                     "the grid is ", map.sizes(), ", not of ", out_height, " x ", out_width);
   check_pixels("dtype", dtype);
-  return mmstn_sample_impl(input, map, out_height, out_width, mode, padding, align_corners, dtype);
+  return mmstn_sample_impl(input, fine_enough(map, input), out_height, out_width, mode, padding,
+                           align_corners, dtype);
 }
 
 std::tuple<at::Tensor, at::Tensor> sample_backward(
@@ -101,8 +107,10 @@ std::tuple<at::Tensor, at::Tensor> sample_backward(
   TORCH_CHECK_VALUE(gradient.device() == input.device(), "gradient must be on ", input.device(),
                     " as input is, got ", gradient.device());
   check_memory("gradient", gradient);
-  return mmstn_sample_backward_impl(gradient, input, map, mode, padding, align_corners,
-                                    wants_input, wants_map);
+  auto [d_input, d_map] =
+      mmstn_sample_backward_impl(gradient, input, fine_enough(map, input), mode, padding,
+                                 align_corners, wants_input, wants_map);
+  return {d_input, d_map.to(map.scalar_type())};
 }
 
 using SampleOp = at::Tensor(const at::Tensor&, const at::Tensor&, c10::SymInt, c10::SymInt, int64_t,
@@ -157,7 +165,7 @@ class Sample : public torch::autograd::Function<Sample> {
                            context->saved_data["align_corners"].toBool(), wants_input, wants_map);
     };
     std::tuple<at::Tensor, at::Tensor> result;
-    if (at::GradMode::is_enabled() || gradients[0]._fw_grad(/*level=*/0).defined()) {
+    if (at::GradMode::is_enabled()) {
       result = run();  // to be differentiated once more: its own autograd is registered in Python
     } else {
       at::AutoDispatchBelowADInplaceOrView below;

@@ -143,12 +143,12 @@ MMSTN_HD T place(T x, const Axis<S>& axis, T* slope) {
   return clip(x, T{}, splat<T>(last));
 }
 
-// Which pixel the extended map shows at a whole number `index`; `size` stands for none.
+// Which pixel the extended map shows at a whole number `index`, or `none`.
 template <int padding, class T, class S>
-MMSTN_HD T pad_index(T index, const Axis<S>& axis) {
+MMSTN_HD T pad_index(T index, const Axis<S>& axis, S none) {
   if (padding == kZeros) {
     const auto inside = (index >= T{}) & (index < splat<T>(axis.size));
-    return select(inside, index, splat<T>(axis.size));
+    return select(inside, index, splat<T>(none));
   }
   if (padding == kReflection) {
     T slope;
@@ -261,9 +261,12 @@ MMSTN_HD double homography_scale(const S* matrix, bool projective) {
 
 // An entry of a matrix in pixels, so that a sum of three of them is no infinity in float32. Infinite
 // entries stay, also where all of an axis is one point.
-MMSTN_HD double in_pixels(double entry, double half) {
+MMSTN_HD double in_pixels(double entry, double scale, double half) {
   constexpr double most = 1e37;
-  return finite(entry) ? clip(entry * half, -most, most) : entry;
+  if (scale != 1.0) entry /= scale;
+  const double pixels = entry * half;
+  if (absolute(pixels) < most) return pixels;  // the usual case
+  return finite(entry) ? clip(pixels, -most, most) : entry;
 }
 
 template <class S>
@@ -275,8 +278,8 @@ MMSTN_HD PixelMap<double> pixel_map(const S* matrix, bool projective, int64_t he
   PixelMap<double> map;
   map.scale = homography_scale(matrix, projective);
   for (int c = 0; c < 3; ++c) {
-    map.x[c] = in_pixels(double(matrix[c]) / map.scale, ax.half) * step[c];
-    map.y[c] = in_pixels(double(matrix[3 + c]) / map.scale, ay.half) * step[c];
+    map.x[c] = in_pixels(double(matrix[c]), map.scale, ax.half) * step[c];
+    map.y[c] = in_pixels(double(matrix[3 + c]), map.scale, ay.half) * step[c];
     map.w[c] = projective ? double(matrix[6 + c]) / map.scale * step[c] : (c == 2 ? 1.0 : 0.0);
   }
   map.offset_x = ax.offset;

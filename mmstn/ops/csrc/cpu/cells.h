@@ -35,9 +35,11 @@ struct CellTaps {
 };
 
 template <class S, int L>
-static void make_cell_taps(const Problem& p, const Padded& padded, Chunk<S>& chunk,
+static void make_cell_taps(const Problem& p, const Region& region, Chunk<S>& chunk,
                            CellTaps<S>& taps, bool to_input) {
-  const Axis<S> ax(p.width, p.align_corners), ay(p.height, p.align_corners);
+  const RegionAxis<S> ax(Axis<S>(p.width, p.align_corners), region.x0, region.x1);
+  const RegionAxis<S> ay(Axis<S>(p.height, p.align_corners), region.y0, region.y1);
+  const Padded padded(region);
   const GradientCells cells(padded);
   place_points<S, L>(p, chunk);
   for (int q = 0; q < chunk.count; q += L) {
@@ -51,18 +53,19 @@ static void make_cell_taps(const Problem& p, const Padded& padded, Chunk<S>& chu
 
 // Copies a region of the map into scratch for reading, whose border stays zero.
 template <class S, int L>
-static void pack_cells(S* scratch, const Padded& padded, const MapView& view, int64_t n, int64_t c,
+static void pack_cells(S* scratch, const MapView& view, int64_t n, int64_t c,
                        const Region& region) {
   using V = Vec<S, L>;
   if (region.area() == 0) return;
+  const Padded padded(region);
   for (int64_t y = region.y0 - 1; y < region.y1; ++y) {
     const int64_t line = n * view.n + c * view.c + y * view.h;
-    const bool has_above = y >= 0, has_below = y + 1 < padded.height;
-    S* to = scratch + 2 * padded.offset(y, 0);
+    const bool has_above = y >= region.y0, has_below = y + 1 < region.y1;
+    S* to = scratch + 2 * (padded.offset(y - region.y0, 0) - region.x0);
     for (int64_t first = region.x0; first < region.x1; first += L) {
-      // The last vector of a row ends with it. What a narrow map lets run over are zeros.
-      const int64_t last = padded.width < L ? 0 : padded.width - L;
-      const int64_t x = first < last ? first : last, left = padded.width - x;
+      // The last vector of a row ends with it. What a narrow region lets run over are zeros.
+      const int64_t last = padded.width < L ? region.x0 : region.x1 - L;
+      const int64_t x = first < last ? first : last, left = region.x1 - x;
       V above = {}, below = {};
       if (has_above)
         above = read_pixels<S, L>(at(view.data, view.dtype, line + x * view.w), view.dtype, view.w,
@@ -168,46 +171,34 @@ static void gradient_cells(const CellTaps<S>& taps, Chunk<S>& chunk, const S* sc
 }
 
 template <class S>
-static void zero_cells(S* d_scratch, const GradientCells& cells, const Region& region) {
-  if (region.area() == 0) return;
-  const int64_t first = region.x0 / 2, count = region.x1 / 2 + 2 - first;
-  for (int64_t row = region.y0 + 1; row < region.y1 + 2; ++row)
-    for (int64_t odd = 0; odd < 2; ++odd)
-      std::memset(d_scratch + 4 * (row * cells.pitch() + odd * cells.half + first), 0,
-                  sizeof(S) * 4 * count);
+static void zero_cells(S* d_scratch, const GradientCells& cells, const Padded& padded) {
+  std::memset(d_scratch + 4 * cells.pitch(), 0, sizeof(S) * 4 * cells.pitch() * (padded.height + 1));
 }
 
-// Sums cells up to the gradient of a map: zero outside the region.
+// Sums cells up to the gradient of a region.
 template <class S, int L>
-static void unpack_cells(const S* d_scratch, const Padded& padded, const MapView& view, int64_t n,
-                         int64_t c, const Region& region) {
+static void unpack_cells(const S* d_scratch, const MapView& view, int64_t n, int64_t c,
+                         const Region& region) {
   using V = Vec<S, L>;
+  const Padded padded(region);
   const GradientCells cells(padded);
+  const int64_t up = 4 * cells.pitch();
   for (int64_t y = 0; y < padded.height; ++y) {
-    char* to = (char*)at(view.data, view.dtype, n * view.n + c * view.c + y * view.h);
-    // Vectors from `begin` to `end`; the last one overlaps the one before where it can.
-    const auto write = [&](int64_t begin, int64_t end, auto&& value) {
-      for (int64_t first = begin; first < end; first += L) {
-        const int64_t x = end - first < L && end - begin >= L ? end - L : first;
-        write_pixels<S, L>(at(to, view.dtype, x * view.w), view.dtype, view.w, end - x, value(x));
-      }
-    };
-    const auto zeros = [](int64_t) { return V{}; };
-    const bool touched = y >= region.y0 && y < region.y1;
-    const int64_t left = touched ? region.x0 : padded.width, right = touched ? region.x1 : left;
-    write(0, left, zeros);
-    write(left, right, [&](int64_t x) {
-      const S* even = d_scratch + 4 * (y + 2) * cells.pitch() + 2 * (x + 2);
+    const int64_t line = n * view.n + c * view.c + (y + region.y0) * view.h + region.x0 * view.w;
+    for (int64_t first = 0; first < padded.width; first += L) {
+      // The last vector overlaps the one before where it can.
+      const int64_t left = padded.width - first;
+      const int64_t x = left < L && padded.width >= L ? padded.width - L : first;
+      const S* even = d_scratch + (y + 2) * up + 2 * (x + 2);
       const S* odd = even + 4 * cells.half - 2;
-      const int64_t up = 4 * cells.pitch();
       const V own = shuffle<PickStrided<L, 0>>(load<V>(even) + load<V>(odd),
                                                load<V>(even + L) + load<V>(odd + L));
       const V from_above =
           shuffle<PickStrided<L, 1>>(load<V>(even - up) + load<V>(odd - up),
                                      load<V>(even - up + L) + load<V>(odd - up + L));
-      return own + from_above;
-    });
-    write(right, padded.width, zeros);
+      write_pixels<S, L>(at(view.data, view.dtype, line + x * view.w), view.dtype, view.w,
+                         padded.width - x, own + from_above);
+    }
   }
 }
 

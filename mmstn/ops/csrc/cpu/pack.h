@@ -17,11 +17,11 @@ static void zero_border(S* scratch, const Padded& padded) {
   std::memset(scratch + end * W, 0, sizeof(S) * W * (padded.pixels() - end));
 }
 
+// Zeroes the rest of it.
 template <class S, int W>
-static void zero_region(S* scratch, const Padded& padded, const Region& region) {
-  for (int64_t y = region.y0; y < region.y1; ++y)
-    std::memset(scratch + padded.offset(y, region.x0) * W, 0,
-                sizeof(S) * W * (region.x1 - region.x0));
+static void zero_inside(S* scratch, const Padded& padded) {
+  for (int64_t y = 0; y < padded.height; ++y)
+    std::memset(scratch + padded.offset(y, 0) * W, 0, sizeof(S) * W * padded.width);
 }
 
 // Transposes 4 x 4 blocks of 128 bits in four vectors of 512.
@@ -108,10 +108,10 @@ struct Walk {
   }
 };
 
-// Whether the rows of a map follow each other without a gap, and all of it is wanted: tiles may then
-// run across rows, and only the last one can be a partial one.
-MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded, const Region& region) {
-  return view.h == padded.width * view.w && region.area() == padded.height * padded.width;
+// Whether the rows of a region follow each other in a map without a gap: tiles may then run across
+// rows, and only the last one can be a partial one.
+MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded) {
+  return view.h == padded.width * view.w;
 }
 
 // Whether rows of up to four channels go L pixels at a time.
@@ -123,13 +123,15 @@ MMSTN_INLINE bool fours_at_once(const MapView& view, const Region& region) {
 
 // Copies a region of the map into scratch.
 template <class S, int W, int L>
-static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t n,
-                 const Block& block, const Region& region) {
+static void pack(S* scratch, const MapView& view, int64_t n, const Block& block,
+                 const Region& region) {
+  const Padded padded(region);
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
   const bool fours = fours_at_once<S, W, L>(view, region);
-  if (!fours && one_run(view, padded, region)) {
-    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+  if (!fours && one_run(view, padded)) {
+    const int64_t start = n * view.n + block.first * view.c + region.y0 * view.h;
+    const int64_t end = padded.height * padded.width;
     Walk<S, W> walk(scratch, padded, 0);
     for (int64_t first = 0; first < end; first += W) {
       if (first + W > end && end >= W) {  // overlaps the tile before
@@ -145,7 +147,7 @@ static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t 
   }
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    S* to = scratch + padded.offset(y, 0) * W;
+    S* to = scratch + (padded.offset(y - region.y0, 0) - region.x0) * W;
     if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
       if (fours) {
         for (int64_t x = region.x0; x < region.x1; x += L) {
@@ -170,32 +172,45 @@ static void pack(S* scratch, const Padded& padded, const MapView& view, int64_t 
   }
 }
 
-// Copies scratch into a map: the region from scratch, zeros all around it.
+// Sets the channels of a block to zero, everywhere in a gradient of (height, width) but in the region.
+// Its rows have no gaps.
+static inline void zero_around(const MapView& view, int64_t height, int64_t width, int64_t n,
+                               const Block& block, const Region& region) {
+  const int64_t bytes = bytes_of(view.dtype);
+  char* first = (char*)at(view.data, view.dtype, n * view.n + block.first * view.c);
+  const bool planes = view.c != 1, whole_pixels = view.w == block.count;
+  for (int64_t c = 0; c < (planes ? block.count : 1); ++c) {
+    char* to = first + c * view.c * bytes;
+    const auto zero = [&](int64_t begin, int64_t end) {
+      if (planes) {
+        std::memset(to + begin * bytes, 0, (end - begin) * bytes);
+      } else if (whole_pixels) {
+        std::memset(to + begin * view.w * bytes, 0, (end - begin) * view.w * bytes);
+      } else {
+        for (int64_t i = begin; i < end; ++i)
+          std::memset(to + i * view.w * bytes, 0, block.count * bytes);
+      }
+    };
+    int64_t begin = 0;  // from the end of the region in one row to its begin in the next
+    for (int64_t y = region.y0; y < region.y1; ++y) {
+      zero(begin, y * width + region.x0);
+      begin = y * width + region.x1;
+    }
+    zero(begin, height * width);
+  }
+}
+
+// Copies scratch into a region of a map.
 template <class S, int W, int L>
-static void unpack(const S* scratch, const Padded& padded, const MapView& view, int64_t n,
-                   const Block& block, const Region& region) {
+static void unpack(const S* scratch, const MapView& view, int64_t n, const Block& block,
+                   const Region& region) {
+  const Padded padded(region);
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
-  if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
-    if (fours_at_once<S, W, L>(view, region)) {
-      for (int64_t y = 0; y < padded.height; ++y) {
-        S* to = (S*)view.data + n * view.n + block.first * view.c + y * view.h;
-        const bool touched = y >= region.y0 && y < region.y1;
-        const int64_t left = touched ? region.x0 : padded.width, right = touched ? region.x1 : left;
-        for (int c = 0; c < block.count; ++c) {
-          std::memset(to + c * view.c, 0, sizeof(S) * left);
-          std::memset(to + c * view.c + right, 0, sizeof(S) * (padded.width - right));
-        }
-        for (int64_t x = left; x < right; x += L) {
-          if (x + L > right) x = right - L;
-          unpack_four<S, L>(to + x, scratch + padded.offset(y, x) * W, view.c, int(block.count));
-        }
-      }
-      return;
-    }
-  }
-  if (one_run(view, padded, region)) {
-    const int64_t start = n * view.n + block.first * view.c, end = padded.height * padded.width;
+  const bool fours = fours_at_once<S, W, L>(view, region);
+  if (!fours && one_run(view, padded)) {
+    const int64_t start = n * view.n + block.first * view.c + region.y0 * view.h;
+    const int64_t end = padded.height * padded.width;
     Walk<const S, W> walk(scratch, padded, 0);
     for (int64_t first = 0; first < end; first += W) {
       if (first + W > end && end >= W) {
@@ -208,23 +223,26 @@ static void unpack(const S* scratch, const Padded& padded, const MapView& view, 
     }
     return;
   }
-  for (int64_t y = 0; y < padded.height; ++y) {
+  for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    const bool touched = y >= region.y0 && y < region.y1;
-    const S* from = scratch + padded.offset(y, 0) * W;
-    for (int64_t x = 0; x < padded.width; x += W) {
-      int pixels = int(padded.width - x < W ? padded.width - x : W);
-      if (pixels < W && padded.width >= W) {
-        x = padded.width - W;
+    const S* from = scratch + (padded.offset(y - region.y0, 0) - region.x0) * W;
+    if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
+      if (fours) {
+        for (int64_t x = region.x0; x < region.x1; x += L) {
+          if (x + L > region.x1) x = region.x1 - L;
+          unpack_four<S, L>((S*)view.data + line + x, from + x * W, view.c, int(block.count));
+        }
+        continue;
+      }
+    }
+    for (int64_t x = region.x0; x < region.x1; x += W) {
+      int pixels = int(region.x1 - x < W ? region.x1 - x : W);
+      if (pixels < W && padded.width >= W) {  // overlaps the tile before
+        x = region.x1 - W;
         pixels = W;
       }
-      const bool full = touched && x >= region.x0 && x + pixels <= region.x1;
-      const bool none = !touched || x >= region.x1 || x + pixels <= region.x0;
-      for (int q = 0; q < W; ++q) {
-        const bool live =
-            q < pixels && (full || (!none && x + q >= region.x0 && x + q < region.x1));
-        r[q] = live ? load<Vec<S, W>>(from + (x + q) * W) : Vec<S, W>{};
-      }
+      for (int q = 0; q < W; ++q)
+        r[q] = q < pixels ? load<Vec<S, W>>(from + (x + q) * W) : Vec<S, W>{};
       write_tile<S, W>(r, at(view.data, view.dtype, line + x * view.w), tile, pixels);
     }
   }

@@ -148,12 +148,11 @@ static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const 
                                                       pitch * W, gradient, tile);
 }
 
-// The same for kernels of T x T taps.
+// The same for kernels of T x T taps; `scratch` is where row 0 and column 0 are.
 template <class S, int W, bool, int T>
 static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scratch, int64_t pitch,
                           void* out, const Tile& tile) {
   using V = Vec<S, W>;
-  scratch += (2 * pitch + 2) * W;
   for (int first = 0; first < count; first += W) {
     const int pixels = count - first < W ? count - first : W;
     V r[W];
@@ -172,12 +171,38 @@ static void sample_packed(const KernelTaps<S, T>& taps, int count, const S* scra
   }
 }
 
+// With one tap the only weight is 1, or NaN.
+template <class S, int W, bool whole>
+MMSTN_INLINE void copy_tile(const KernelTaps<S, 1>& taps, const int32_t* pixel, int first,
+                            int pixels, const S* scratch, void* out, const Tile& tile) {
+  Vec<S, W> r[W];
+  for (int q = 0; q < W; ++q) {
+    r[q] = Vec<S, W>{};
+    if (whole || q < pixels)
+      r[q] = load<Vec<S, W>>(scratch + int64_t(pixel[first + q]) * W) * taps.wx[0].v[first + q];
+  }
+  write_tile<S, W>(r, at(out, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
+}
+template <class S, int W, bool>
+static void sample_packed(const KernelTaps<S, 1>& taps, int count, const S* scratch, int64_t pitch,
+                          void* out, const Tile& tile) {
+  int32_t pixel[kChunk];
+  for (int q = 0; q < count; ++q)
+    pixel[q] = taps.row[0].v[q] * int32_t(pitch) + taps.column[0].v[q];
+  int first = 0;
+  for (; first + W <= count; first += W)
+    copy_tile<S, W, true>(taps, pixel, first, W, scratch, out, tile);
+  if (first == count) return;
+  if (count >= W)  // the last tile overlaps the one before
+    copy_tile<S, W, true>(taps, pixel, count - W, W, scratch, out, tile);
+  else
+    copy_tile<S, W, false>(taps, pixel, 0, count, scratch, out, tile);
+}
+
 template <class S, int W, bool to_input, bool to_map, bool, int T>
 static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   using V = Vec<S, W>;
-  scratch += (2 * pitch + 2) * W;
-  d_scratch += (2 * pitch + 2) * W;
   for (int first = 0; first < chunk.count; first += W) {
     const int pixels = chunk.count - first < W ? chunk.count - first : W;
     V g[W], gx[W], gy[W];

@@ -1,5 +1,5 @@
-// Bilinear sampling straight from the planes (H, W) of a map, one channel after the other: for
-// points so few that a copy of what they touch would cost more.
+// Sampling straight from the planes (H, W) of a map, one channel after the other: for points so few
+// that a copy of the region would cost more.
 #pragma once
 
 #include "taps.h"
@@ -207,6 +207,129 @@ static void input_gradient_planar(const Problem& p, const BilinearTaps<S>& taps,
         if (y >= -1 && y < height - 1) {
           if (left) cell[width] += d10[q];
           if (right) cell[width + 1] += d11[q];
+        }
+      }
+    }
+}
+
+// Kernels of T x T taps. Where each of them is in a plane, for all points of a chunk; taps outside the
+// map read its first pixel, which is then replaced by zero.
+template <int T>
+struct TapOffsets {
+  Line<int32_t> of[T][T];
+  bool inside;  // all of them are
+
+  template <class S>
+  TapOffsets(const KernelTaps<S, T>& taps, int count, const Problem& p, int64_t pitch) {
+    const int32_t height = int32_t(p.height), width = int32_t(p.width);
+    int32_t outside = 0;
+    for (int t = 0; t < T; ++t)
+      for (int q = 0; q < count; ++q)
+        outside |= (taps.row[t].v[q] >= height) | (taps.column[t].v[q] >= width);
+    inside = !outside;
+    for (int b = 0; b < T; ++b)
+      for (int a = 0; a < T; ++a)
+        for (int q = 0; q < count + kSlack; ++q) {
+          const int32_t y = taps.row[b].v[q], x = taps.column[a].v[q];
+          of[b][a].v[q] = (q < count) & (y < height) & (x < width) ? y * int32_t(pitch) + x : 0;
+        }
+  }
+};
+
+template <int L, class S, int... I>
+MMSTN_INLINE Vec<S, L> load_each_(const S* base, const int32_t* offset,
+                                  std::integer_sequence<int, I...>) {
+  return Vec<S, L>{base[offset[I]]...};
+}
+// Calls f(value, a) for the taps of L points in row b of the kernel.
+template <class S, int L, int T, class F>
+MMSTN_INLINE void for_taps(const S* plane, const TapOffsets<T>& offsets,
+                           const KernelTaps<S, T>& taps, const Problem& p, int first, int b, F&& f) {
+  using V = Vec<S, L>;
+  using Index = Vec<int32_t, L>;
+  using Mask = typename VecOps<V>::Int;
+  for (int a = 0; a < T; ++a) {
+    V v = load_each_<L>(plane, offsets.of[b][a].v + first, std::make_integer_sequence<int, L>{});
+    if (!offsets.inside) {
+      const Index in = (load<Index>(taps.row[b].v + first) < int32_t(p.height)) &
+                       (load<Index>(taps.column[a].v + first) < int32_t(p.width));
+      v = select(__builtin_convertvector(in, Mask), v, V{});
+    }
+    f(v, a);
+  }
+}
+
+template <class S, int L, int T>
+static void sample_planar(const Problem& p, const KernelTaps<S, T>& taps, int count,
+                          const S* planes, void* out, const Tile& tile) {
+  using V = Vec<S, L>;
+  const TapOffsets<T> offsets(taps, count, p, p.input.h);
+  for (int c = 0; c < tile.channels; ++c)
+    for (int first = 0; first < count; first += L) {
+      V v = {};
+      for (int b = 0; b < T; ++b) {
+        V line = {};
+        for_taps<S, L, T>(planes + c * p.input.c, offsets, taps, p, first, b, [&](V pixel, int a) {
+          line += pixel * load<V>(taps.wx[a].v + first);
+        });
+        v += line * load<V>(taps.wy[b].v + first);
+      }
+      write_pixels<S, L>(at(out, tile.dtype, first * tile.pixel + c * tile.channel), tile.dtype,
+                         tile.pixel, count - first, v);
+    }
+}
+
+template <class S, int L, int T>
+static void map_gradient_planar(const Problem& p, const KernelTaps<S, T>& taps, Chunk<S>& points,
+                                const S* planes, const void* gradient, const Tile& tile) {
+  using V = Vec<S, L>;
+  const TapOffsets<T> offsets(taps, points.count, p, p.input.h);
+  for (int c = 0; c < tile.channels; ++c)
+    for (int first = 0; first < points.count; first += L) {
+      const V dv = read_pixels<S, L>(
+          at(gradient, tile.dtype, first * tile.pixel + c * tile.channel), tile.dtype, tile.pixel,
+          points.count - first);
+      V x = {}, y = {};
+      for (int b = 0; b < T; ++b) {
+        V line = {}, slope = {};
+        for_taps<S, L, T>(planes + c * p.input.c, offsets, taps, p, first, b, [&](V pixel, int a) {
+          line += pixel * load<V>(taps.wx[a].v + first);
+          slope += pixel * load<V>(taps.dx[a].v + first);
+        });
+        x += slope * load<V>(taps.wy[b].v + first);
+        y += line * load<V>(taps.dy[b].v + first);
+      }
+      V gx = dv * x, gy = dv * y;
+      if (c) {
+        gx += load<V>(points.gx.v + first);
+        gy += load<V>(points.gy.v + first);
+      }
+      store(points.gx + first, gx);
+      store(points.gy + first, gy);
+    }
+}
+
+template <class S, int L, int T>
+static void input_gradient_planar(const Problem& p, const KernelTaps<S, T>& taps, int count,
+                                  S* d_planes, const void* gradient, const Tile& tile) {
+  using V = Vec<S, L>;
+  const TapOffsets<T> offsets(taps, count, p, p.width);
+  for (int c = 0; c < tile.channels; ++c)
+    for (int first = 0; first < count; first += L) {
+      const int pixels = count - first < L ? count - first : L;
+      const V dv = read_pixels<S, L>(
+          at(gradient, tile.dtype, first * tile.pixel + c * tile.channel), tile.dtype, tile.pixel,
+          pixels);
+      S* plane = d_planes + c * p.input_gradient.c;
+      for (int b = 0; b < T; ++b) {
+        const V line = dv * load<V>(taps.wy[b].v + first);
+        for (int a = 0; a < T; ++a) {
+          alignas(64) S d[L];
+          store(d, line * load<V>(taps.wx[a].v + first));
+          for (int q = 0; q < pixels; ++q)
+            if (offsets.inside || (taps.row[b].v[first + q] < p.height &&
+                                   taps.column[a].v[first + q] < p.width))
+              plane[offsets.of[b][a].v[first + q]] += d[q];
         }
       }
     }

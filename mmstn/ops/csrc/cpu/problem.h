@@ -29,7 +29,8 @@ struct Block {  // channels that are sampled together, and how many lanes they t
 // One unit of work: channel blocks of an image at the points [begin, end) of its K H' W'.
 struct Task {
   int64_t n, first_block, last_block, begin, end;
-  double* map_gradient;  // (K, 9), sums of this task only
+  int64_t first_map;     // of the transformers that these points belong to
+  double* map_gradient;  // (transformers of this task, 9), sums of this task only
 };
 
 struct Problem {
@@ -42,6 +43,7 @@ struct Problem {
   MapView input;
   SampleView samples;     // the output, or its gradient
   MapView input_gradient;  // without data: not wanted
+  bool input_gradient_is_zero;  // it was cleared already, so that only what is touched is written
   bool wants_map_gradient;
   void* grid_gradient;  // (N, K, H', W', 2), in the type of computation
   const Block* blocks;

@@ -1,10 +1,11 @@
-// Runs the tasks of a problem: for every channel block the cheaper of two ways to sample it.
+// Runs the tasks of a problem: for every channel block the cheapest of several ways to sample it.
 #pragma once
 
 #include <cstdlib>
 #include <new>
 
 #include "cells.h"
+#include "fetched.h"
 #include "packed.h"
 #include "planar.h"
 
@@ -18,22 +19,26 @@ class Scratch {
   Scratch() = default;
   Scratch(const Scratch&) = delete;
   ~Scratch() { std::free(data_); }
-  // The border of a padded map of this many channels is zero on return.
+  // The border of a padded region of this many channels is zero on return. It still is where the
+  // same was asked for before.
   template <int W>
-  S* zero_bordered(const Padded& padded) {
+  S* zero_bordered(const Region& region) {
+    const Padded padded(region);
+    if (width_ == W && region_ == region) return data_;
     reserve((padded.pixels() + kSlack) * W);  // the last vector may run over
-    if (width_ != W) zero_border<S, W>(data_, padded);
+    zero_border<S, W>(data_, padded);
     width_ = W;
+    region_ = region;
     return data_;
   }
 
   // Room for so many elements; what it holds may be anything.
   S* reserve(int64_t elements) {
+    width_ = 0;
     if (elements <= size_) return data_;
     std::free(data_);
     data_ = nullptr;
     size_ = 0;
-    width_ = 0;
     const size_t bytes = (size_t(elements) * sizeof(S) + 63) / 64 * 64;
     if (posix_memalign((void**)&data_, 64, bytes) != 0) throw std::bad_alloc();
     size_ = elements;
@@ -44,14 +49,16 @@ class Scratch {
   S* data_ = nullptr;
   int64_t size_ = 0;
   int width_ = 0;
+  Region region_{0, 0, 0, 0};
 };
 
 template <class S, int L>
 class Runner {
  public:
   Runner(const Problem& problem, bool backward)
-      : p_(problem), padded_(problem), points_(problem.out_height * problem.out_width),
-        backward_(backward), to_input_(backward && problem.input_gradient.data),
+      : p_(problem), map_{0, problem.height, 0, problem.width},
+        points_(problem.out_height * problem.out_width), backward_(backward),
+        to_input_(backward && problem.input_gradient.data),
         to_map_(backward && problem.wants_map_gradient) {}
 
   void run(const Task& task) {
@@ -69,45 +76,70 @@ class Runner {
   template <int mode>
   __attribute__((noinline)) void run_mode(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
-    const int64_t area = p_.height * p_.width, count = task.end - task.begin;
-    const Region whole{0, p_.height, 0, p_.width};
-    Region region = whole;
+    const int64_t count = task.end - task.begin;
+    Region region = map_;
     // Without corners a pass over the points finds what they touch: worth it where they are few.
     if (corners<mode>(task, &region))
       region = inside(region);
-    else if (area > 2 * count)
+    else if (map_.area() > 2 * count)
       region = inside(touched<mode>(task));
-    if (4 * region.area() > 3 * area) region = whole;  // in one run
-    if constexpr (mode == kBilinear) {
-      if (use_planes(region, count, block.width)) return run_planar(task, b);
-      if (block.width == 1) return run_cells(task, b, region);
+    if (4 * region.area() > 3 * map_.area()) region = map_;  // in one run
+    if (use_planes<mode>(region, count, block.width)) {
+      run_planar<mode>(task, b);
+    } else if (few_points<mode>(region, count)) {
+      switch_width<mode, true>(task, b, map_);
+    } else if (mode == kBilinear && block.width == 1) {
+      run_cells(task, b, region);
+    } else {
+      switch_width<mode, false>(task, b, region);
     }
-    switch (block.width) {
+  }
+
+  template <int mode, bool fetched>
+  void switch_width(const Task& task, int64_t b, const Region& region) {
+    switch (p_.blocks[b].width) {
       case 16:
-        if constexpr (L >= 16) return run_packed<mode, 16>(task, b, region);
+        if constexpr (L >= 16) return run_packed<mode, 16, fetched>(task, b, region);
         break;
       case 8:
-        if constexpr (L >= 8) return run_packed<mode, 8>(task, b, region);
+        if constexpr (L >= 8) return run_packed<mode, 8, fetched>(task, b, region);
         break;
       case 2:
-        if constexpr (sizeof(S) == 8) return run_packed<mode, 2>(task, b, region);
+        if constexpr (sizeof(S) == 8) return run_packed<mode, 2, fetched>(task, b, region);
         break;
       default:
         break;
     }
     if constexpr (L >= 4)
-      run_packed<mode, 4>(task, b, region);
+      run_packed<mode, 4, fetched>(task, b, region);
     else
-      run_packed<mode, 2>(task, b, region);
+      run_packed<mode, 2, fetched>(task, b, region);
   }
 
+  // A copy of a larger region than this would not fit any cache.
+  static constexpr int64_t kLargestCopy = 1 << 24;
+
+  // Whether a copy of the region would cost more than to sample from the map's planes in place.
+  template <int mode>
   bool use_planes(const Region& region, int64_t count, int width) const {
-    if (p_.input.dtype != dtype_of<S>() || p_.input.w != 1 || p_.width < 2) return false;
+    if (p_.input.dtype != dtype_of<S>() || p_.input.w != 1) return false;
+    if (mode == kBilinear && p_.width < 2) return false;  // it reads two pixels of a row at once
     if (p_.input.h < 0 || p_.height * p_.input.h > INT32_MAX) return false;
     const MapView& d = p_.input_gradient;
     if (to_input_ && (d.dtype != dtype_of<S>() || d.w != 1 || d.h != p_.width)) return false;
-    // A copy of a single channel costs little.
-    return region.area() > (width == 1 ? 8 : to_input_ ? 10 : 5) * count;
+    if (region.area() > kLargestCopy) return true;
+    // Only bilinear cells have a copy for single channels, which costs little.
+    if (mode == kBilinear) return region.area() > (width == 1 ? 8 : to_input_ ? 10 : 5) * count;
+    return width == 1 || region.area() > (mode == kNearest ? 2 : 12) * count;
+  }
+
+  // Whether it would cost more than to fetch the pixels of each point.
+  template <int mode>
+  bool few_points(const Region& region, int64_t count) const {
+    if (to_input_ && (p_.input_gradient.dtype != dtype_of<S>() || !p_.input_gradient_is_zero))
+      return false;
+    constexpr int64_t taps = Kernel<mode>::taps * Kernel<mode>::taps;
+    return region.area() > 3 * taps * count || region.area() > kLargestCopy;
   }
 
   // Coordinates this large may be off by a pixel in float32.
@@ -150,30 +182,30 @@ class Runner {
   Region touched(const Task& task) {
     Region region{p_.height, 0, p_.width, 0};
     typename TapsOf<mode, S>::type taps;
-    for_chunks(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
+    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
       t.points(chunk_, first, count, false);
-      taps_of<mode, S, L>(p_, chunk_, taps);
+      taps_of<mode, S, L>(p_, map_, chunk_, taps);
       widen(region, taps, count);
     });
     return region;
   }
 
   Region inside(const Region& region) const {
-    const auto hold = [](int64_t i, int64_t least, int64_t most) {
+    const auto between = [](int64_t i, int64_t least, int64_t most) {
       return i < least ? least : i > most ? most : i;
     };
-    const int64_t y0 = hold(region.y0, 0, p_.height), x0 = hold(region.x0, 0, p_.width);
-    return {y0, hold(region.y1, y0, p_.height), x0, hold(region.x1, x0, p_.width)};
+    const int64_t y0 = between(region.y0, 0, p_.height), x0 = between(region.x0, 0, p_.width);
+    return {y0, between(region.y1, y0, p_.height), x0, between(region.x1, x0, p_.width)};
   }
 
-  template <class F>
+  template <int most, class F>
   MMSTN_INLINE void for_chunks(const Task& task, F&& f) {
     int64_t at = task.begin;
     while (at < task.end) {
       const int64_t k = at / points_, stop = (k + 1) * points_ < task.end ? (k + 1) * points_ : task.end;
       const Transformer<S, L> transformer(p_, task.n, k);
-      for (; at < stop; at += kChunk)
-        f(transformer, k, at - k * points_, int(stop - at < kChunk ? stop - at : kChunk));
+      for (; at < stop; at += most)
+        f(transformer, k, at - k * points_, int(stop - at < most ? stop - at : most));
       at = stop;
     }
   }
@@ -192,32 +224,66 @@ class Runner {
           chunk_, (S*)p_.grid_gradient + 2 * ((task.n * p_.transformers + k) * points_ + first),
           b > task.first_block);
     else if (p_.source == Source::kProjective)
-      t.template add_gradient<true>(chunk_, task.map_gradient + 9 * k);
+      t.template add_gradient<true>(chunk_, task.map_gradient + 9 * (k - task.first_map));
     else
-      t.template add_gradient<false>(chunk_, task.map_gradient + 9 * k);
+      t.template add_gradient<false>(chunk_, task.map_gradient + 9 * (k - task.first_map));
   }
 
-  template <int mode, int W>
+  // Sets the gradient of the input to zero where nothing is touched.
+  void clear_around(const Task& task, const Block& block, const Region& region) const {
+    if (!p_.input_gradient_is_zero)
+      zero_around(p_.input_gradient, p_.height, p_.width, task.n, block, region);
+  }
+
+  // In a copy of the region or, if `fetched`, of the pixels of a few points after the other.
+  template <int mode, int W, bool fetched>
   __attribute__((noinline)) void run_packed(const Task& task, int64_t b, const Region& region) {
+    constexpr int T = Kernel<mode>::taps;
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const Tile tile{s.dtype, s.c, s.point, int(block.count)};
+    const Padded padded(region);
+    const bool reads = !backward_ || (to_map_ && mode != kNearest);
     typename TapsOf<mode, S>::type taps;
-    const S* scratch = nullptr;
-    S* d_scratch = nullptr;
-    if (!backward_ || (to_map_ && mode != kNearest)) {
-      S* data = scratch_.template zero_bordered<W>(padded_);
-      pack<S, W, L>(data, padded_, p_.input, task.n, block, region);
-      scratch = data;
+    Places<fetched ? T : 1> places, d_places;
+    S *scratch = nullptr, *d_scratch = nullptr;
+    constexpr int64_t fetched_size = T * T * kFew * W;
+    if (fetched) {
+      if (reads) {
+        scratch = scratch_.reserve(fetched_size + kSlack);
+        std::memset(scratch, 0, sizeof(S) * fetched_size);  // for lanes without a channel
+      }
+      if (to_input_) d_scratch = d_scratch_.reserve(fetched_size + kSlack);
+    } else {
+      // Bilinear taps count from the border's corner, others from that of the region.
+      const int64_t corner = mode == kBilinear ? 0 : padded.offset(0, 0) * W;
+      if (reads) {
+        scratch = scratch_.template zero_bordered<W>(region);
+        pack<S, W, L>(scratch, p_.input, task.n, block, region);
+        scratch += corner;
+      }
+      if (to_input_) {
+        d_scratch = d_scratch_.template zero_bordered<W>(region);
+        zero_inside<S, W>(d_scratch, padded);
+        d_scratch += corner;
+      }
     }
-    if (to_input_) {
-      d_scratch = d_scratch_.template zero_bordered<W>(padded_);
-      zero_region<S, W>(d_scratch, padded_, region);
-    }
-    const int64_t pitch = padded_.pitch;
-    for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
+    const int64_t pitch = fetched ? T * kFew : padded.pitch;
+    for_chunks<fetched ? kFew : kChunk>(task, [&](const Transformer<S, L>& t, int64_t k,
+                                                  int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
-      taps_of<mode, S, L>(p_, chunk_, taps);
+      taps_of<mode, S, L>(p_, region, chunk_, taps);
+      if constexpr (fetched) {
+        if (reads) {
+          find_pixels(places, taps, count, p_, p_.input);
+          fetch<S, W, T>(scratch, places, count, p_.input, task.n, block);
+        }
+        if (to_input_) {
+          find_pixels(d_places, taps, count, p_, p_.input_gradient);
+          std::memset(d_scratch, 0, sizeof(S) * fetched_size);
+        }
+        point_into_scratch(taps, count);
+      }
       void* data = at(s.data, s.dtype,
                       task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) {
@@ -230,31 +296,38 @@ class Runner {
         gradient_packed<S, W, true, false, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else
         gradient_packed<S, W, false, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
+      if constexpr (fetched) {
+        if (to_input_)
+          scatter<S, W, T>(d_scratch, d_places, count, p_.input_gradient, task.n, block);
+      }
       if (to_map_) finish<mode>(t, task, b, k, first);
     });
-    if (to_input_) unpack<S, W, L>(d_scratch, padded_, p_.input_gradient, task.n, block, region);
+    if (!fetched && to_input_) {
+      clear_around(task, block, region);
+      d_scratch -= mode == kBilinear ? 0 : padded.offset(0, 0) * W;
+      unpack<S, W, L>(d_scratch, p_.input_gradient, task.n, block, region);
+    }
   }
 
   __attribute__((noinline)) void run_cells(const Task& task, int64_t b, const Region& region) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const Tile tile{s.dtype, s.c, s.point, 1};
+    const Padded padded(region);
     CellTaps<S> taps;
-    const S* scratch = nullptr;
-    S* d_scratch = nullptr;
+    S *scratch = nullptr, *d_scratch = nullptr;
     if (!backward_ || to_map_) {
-      S* data = cells_.template zero_bordered<2>(padded_);
-      pack_cells<S, L>(data, padded_, p_.input, task.n, block.first, region);
-      scratch = data;
+      scratch = cells_.template zero_bordered<2>(region);
+      pack_cells<S, L>(scratch, p_.input, task.n, block.first, region);
     }
     if (to_input_) {
-      const GradientCells cells(padded_);
-      d_scratch = d_scratch_.reserve(4 * cells.count(padded_) + 4 * kSlack);
-      zero_cells(d_scratch, cells, region);
+      const GradientCells cells(padded);
+      d_scratch = d_scratch_.reserve(4 * cells.count(padded) + 4 * kSlack);
+      zero_cells(d_scratch, cells, padded);
     }
-    for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
+    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
-      make_cell_taps<S, L>(p_, padded_, chunk_, taps, to_input_);
+      make_cell_taps<S, L>(p_, region, chunk_, taps, to_input_);
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_cells<S, L>(taps, count, scratch, data, tile);
       if (to_input_ && to_map_)
@@ -265,37 +338,39 @@ class Runner {
         gradient_cells<S, L, false, true>(taps, chunk_, scratch, d_scratch, data, tile);
       if (to_map_) finish<kBilinear>(t, task, b, k, first);
     });
-    if (to_input_)
-      unpack_cells<S, L>(d_scratch, padded_, p_.input_gradient, task.n, block.first, region);
+    if (to_input_) {
+      clear_around(task, block, region);
+      unpack_cells<S, L>(d_scratch, p_.input_gradient, task.n, block.first, region);
+    }
   }
 
+  template <int mode>
   __attribute__((noinline)) void run_planar(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const MapView& d_input = p_.input_gradient;
     const Tile tile{s.dtype, s.c, s.point, int(block.count)};
-    BilinearTaps<S> taps;
+    typename TapsOf<mode, S>::type taps;
     const S* planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
     S* d_planes = nullptr;
     if (to_input_) {
       d_planes = (S*)d_input.data + task.n * d_input.n + block.first * d_input.c;
-      for (int64_t c = 0; c < block.count; ++c)
-        std::memset(d_planes + c * d_input.c, 0, sizeof(S) * p_.height * p_.width);
+      clear_around(task, block, Region{0, 0, 0, 0});
     }
-    for_chunks(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
+    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
       t.points(chunk_, first, count, to_map_);
-      make_taps<S, L>(p_, chunk_, taps);
+      taps_of<mode, S, L>(p_, map_, chunk_, taps);
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_planar<S, L>(p_, taps, count, planes, data, tile);
       // Two passes: together they need more registers than there are.
       if (to_map_) map_gradient_planar<S, L>(p_, taps, chunk_, planes, data, tile);
       if (to_input_) input_gradient_planar<S, L>(p_, taps, count, d_planes, data, tile);
-      if (to_map_) finish<kBilinear>(t, task, b, k, first);
+      if (to_map_) finish<mode>(t, task, b, k, first);
     });
   }
 
   const Problem& p_;
-  const Padded padded_;
+  const Region map_;
   const int64_t points_;
   const bool backward_, to_input_, to_map_;
   Scratch<S> scratch_, cells_, d_scratch_;

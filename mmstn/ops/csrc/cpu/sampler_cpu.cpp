@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kEnoughTasks = 8;           // with fewer, images are cut into parts
 constexpr int64_t kPartPoints = 4096;         // of at least so many points
+constexpr int64_t kMostPoints = 1 << 20;
 constexpr int64_t kLargeMap = 1 << 14;        // pixels; such a map is not in the nearest cache
 constexpr int64_t kSerialElements = 1 << 15;  // fewer of all channels: one thread does it all
 
@@ -65,7 +66,7 @@ struct Plan {
   Problem problem;
   std::vector<Block> blocks;
   std::vector<Task> tasks;
-  std::vector<double> sums;  // of the gradients of matrices: (task, K, 9)
+  std::vector<double> sums;  // of the gradients of matrices, those of one task after the other
 
   Plan(const at::Tensor& input, const at::Tensor& map, const at::Tensor& samples, const Sizes& s,
        int64_t mode, int64_t padding, bool align_corners)
@@ -104,17 +105,33 @@ struct Plan {
       cuts = std::min((kEnoughTasks + found - 1) / found, points / kPartPoints);
     // The window of one transformer is a smaller part of a large map than all of them together.
     if (parts && s.height * s.width > kLargeMap) cuts = std::max(cuts, s.transformers);
-    cuts = std::max<int64_t>(cuts, 1);
+    // What a part touches is copied: so that the copy of a huge map stays small.
+    if (parts) cuts = std::max({cuts, points / kMostPoints, int64_t(1)});
     tasks.clear();
     for (int64_t n = 0; n < s.images; ++n)
       for (int64_t b = 0; b < count; b += step)
         for (int64_t c = 0; c < cuts; ++c)
-          tasks.push_back({n, b, b + step, points * c / cuts, points * (c + 1) / cuts, nullptr});
+          tasks.push_back(
+              {n, b, b + step, points * c / cuts, points * (c + 1) / cuts, 0, nullptr});
     if (problem.wants_map_gradient && problem.source != Source::kGrid) {
-      sums.assign(tasks.size() * s.transformers * 9, 0.0);
-      for (size_t t = 0; t < tasks.size(); ++t)
-        tasks[t].map_gradient = sums.data() + t * s.transformers * 9;
+      int64_t total = 0;
+      for (Task& task : tasks) {
+        task.first_map = task.begin / (s.out_height * s.out_width);
+        total += maps_of(task, s);
+      }
+      sums.assign(total * 9, 0.0);
+      double* next = sums.data();
+      for (Task& task : tasks) {
+        task.map_gradient = next;
+        next += maps_of(task, s) * 9;
+      }
     }
+  }
+
+  // How many transformers its points belong to.
+  static int64_t maps_of(const Task& task, const Sizes& s) {
+    const int64_t points = s.out_height * s.out_width;
+    return task.begin < task.end ? (task.end - 1) / points - task.first_map + 1 : 0;
   }
 
   void run(RunTasks kernel) const {
@@ -145,9 +162,11 @@ struct Plan {
       for (int64_t n = 0; n < s.images; ++n)
         for (int64_t k = 0; k < s.transformers; ++k) {
           double total[9] = {}, matrix[9];
-          for (int64_t t = 0; t < per_image; ++t)
-            for (int e = 0; e < 9; ++e)
-              total[e] += sums[((n * per_image + t) * s.transformers + k) * 9 + e];
+          for (int64_t t = n * per_image; t < (n + 1) * per_image; ++t) {
+            const int64_t at = k - tasks[t].first_map;
+            if (at < 0 || at >= maps_of(tasks[t], s)) continue;
+            for (int e = 0; e < 9; ++e) total[e] += tasks[t].map_gradient[at * 9 + e];
+          }
           generic::matrix_gradient(total, matrix, projective, scale(n, k), s.height, s.width,
                                    s.out_height, s.out_width, problem.align_corners);
           for (int e = 0; e < rows * 3; ++e) *out++ = matrix[e];
@@ -193,6 +212,10 @@ std::tuple<at::Tensor, at::Tensor> sample_backward_cpu(const at::Tensor& any_gra
     wants_map = false;
   }
   Plan plan(input, map, gradient, s, mode, padding, align_corners);
+  // Where a few points touch a little of a large map, most of its gradient is zero.
+  plan.problem.input_gradient_is_zero =
+      wants_input && s.height * s.width > 4 * s.transformers * s.out_height * s.out_width;
+  if (plan.problem.input_gradient_is_zero) d_input.zero_();
   const Kernels* kernels = cpu_kernels();
   const auto kernel =
       map.scalar_type() == at::kFloat ? kernels->backward_float : kernels->backward_double;

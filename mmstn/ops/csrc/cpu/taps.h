@@ -6,20 +6,40 @@
 namespace mmstn {
 namespace MMSTN_ARCH {
 
-// The map in scratch memory has a border of zeros two pixels wide, so that nothing outside needs a
-// test. The right border of a row is the left border of the next one.
+// A part of the map: [y0, y1) x [x0, x1).
+struct Region {
+  int64_t y0, y1, x0, x1;
+  MMSTN_INLINE int64_t area() const { return y1 > y0 && x1 > x0 ? (y1 - y0) * (x1 - x0) : 0; }
+  MMSTN_INLINE bool operator==(const Region& r) const {
+    return y0 == r.y0 && y1 == r.y1 && x0 == r.x0 && x1 == r.x1;
+  }
+};
+
+// A region in scratch memory, with a border of zeros two pixels wide, so that nothing outside needs a
+// test. The right border of a row is the left border of the next one. Rows and columns count from
+// the region's corner.
 struct Padded {
   int64_t height, width, pitch;
-  explicit MMSTN_INLINE Padded(const Problem& p)
-      : height(p.height), width(p.width), pitch(p.width + 2) {}
+  explicit MMSTN_INLINE Padded(const Region& r)
+      : height(r.y1 - r.y0), width(r.x1 - r.x0), pitch(width + 2) {}
   MMSTN_INLINE int64_t offset(int64_t y, int64_t x) const { return (y + 2) * pitch + x + 2; }
   MMSTN_INLINE int64_t pixels() const { return (height + 4) * pitch + 2; }
 };
 
-// The part of the map that points touch: [y0, y1) x [x0, x1).
-struct Region {
-  int64_t y0, y1, x0, x1;
-  MMSTN_INLINE int64_t area() const { return y1 > y0 && x1 > x0 ? (y1 - y0) * (x1 - x0) : 0; }
+// One axis of a region that holds every pixel that points touch.
+template <class S>
+struct RegionAxis {
+  int32_t first, size;  // pixels of the region
+  S least, most;        // points further out touch nothing either, and stop here
+  S nowhere;            // a place outside the map
+
+  MMSTN_INLINE RegionAxis(const Axis<S>& axis, int64_t begin, int64_t end)
+      : first(int32_t(begin)), size(int32_t(end - begin)), least(S(begin - 2)), most(S(end)),
+        nowhere(least) {
+    // An axis of one point, whose coordinates all mean that point.
+    if (least < axis.low) least = axis.low;
+    if (most > axis.high) most = axis.high;
+  }
 };
 
 // Border and reflection padding: moves the points of a chunk to where the map is read for them.
@@ -55,37 +75,42 @@ struct Cell {
   Index ix, iy;
   V tx, ty;
 
-  MMSTN_INLINE Cell(const Chunk<S>& chunk, int q, const Axis<S>& ax, const Axis<S>& ay) {
+  MMSTN_INLINE Cell(const Chunk<S>& chunk, int q, const RegionAxis<S>& ax,
+                    const RegionAxis<S>& ay) {
     const V x = load<V>(chunk.x.v + q), y = load<V>(chunk.y.v + q);
     const auto known = is_number(x) & is_number(y);
-    V slope;
-    split(select(known, place<kZeros>(x, ax, &slope), splat<V>(-2)), &ix, &tx);
-    split(select(known, place<kZeros>(y, ay, &slope), splat<V>(-2)), &iy, &ty);
+    split(select(known, clip(x, splat<V>(ax.least), splat<V>(ax.most)), splat<V>(ax.nowhere)), ax,
+          &ix, &tx);
+    split(select(known, clip(y, splat<V>(ay.least), splat<V>(ay.most)), splat<V>(ay.nowhere)), ay,
+          &iy, &ty);
     tx = select(known, tx, x + y);
     ty = select(known, ty, x + y);
   }
-  // Where the cells are in the padded map.
+  // Where the cells are in the padded region.
   MMSTN_INLINE Index offset(int64_t pitch) const { return (iy + 2) * int32_t(pitch) + ix + 2; }
 
  private:
-  static MMSTN_INLINE void split(V x, Index* whole, V* rest) {
+  static MMSTN_INLINE void split(V x, const RegionAxis<S>& axis, Index* whole, V* rest) {
     const V floor = Kernel<kBilinear>::base(x);
-    *whole = __builtin_convertvector(floor, Index);
+    *whole = __builtin_convertvector(floor, Index) - axis.first;
     *rest = x - floor;
   }
 };
 
 template <class S>
 struct BilinearTaps {
-  Line<int32_t> iy, ix, offset;  // the upper left pixel, and where it is in the padded map
+  Line<int32_t> iy, ix, offset;  // the upper left pixel, and where it is in the padded region
   Line<S> ty, tx, uy, ux;        // how far the point is from it, and 1 minus that
   Line<S> w00, w01, w10, w11;
 };
 
 template <class S, int L>
-static void make_taps(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& taps) {
+static void make_taps(const Problem& problem, const Region& region, Chunk<S>& chunk,
+                      BilinearTaps<S>& taps) {
   using V = Vec<S, L>;
-  const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+  const RegionAxis<S> ax(Axis<S>(problem.width, problem.align_corners), region.x0, region.x1);
+  const RegionAxis<S> ay(Axis<S>(problem.height, problem.align_corners), region.y0, region.y1);
+  const Padded padded(region);
   place_points<S, L>(problem, chunk);
   for (int q = 0; q < chunk.count; q += L) {
     const Cell<S, L> cell(chunk, q, ax, ay);
@@ -94,7 +119,7 @@ static void make_taps(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& 
     Kernel<kBilinear>::weights(cell.ty, wy);
     store(taps.ix + q, cell.ix);
     store(taps.iy + q, cell.iy);
-    store(taps.offset + q, cell.offset(problem.width + 2));
+    store(taps.offset + q, cell.offset(padded.pitch));
     store(taps.tx + q, wx[1]);
     store(taps.ty + q, wy[1]);
     store(taps.ux + q, wx[0]);
@@ -106,7 +131,8 @@ static void make_taps(const Problem& problem, Chunk<S>& chunk, BilinearTaps<S>& 
   }
 }
 
-// Any other kernel: T columns and T rows for every point. NaN is treated as in a bilinear cell.
+// Any other kernel: T columns and T rows for every point. Those that show no pixel are beyond the
+// region's last one. NaN is treated as in a bilinear cell.
 template <class S, int T>
 struct KernelTaps {
   Line<int32_t> column[T], row[T];
@@ -114,12 +140,13 @@ struct KernelTaps {
 };
 
 template <int padding, int mode, class S, int L>
-MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
+MMSTN_INLINE void kernel_taps_(const Problem& problem, const Region& region, Chunk<S>& chunk,
                                KernelTaps<S, Kernel<mode>::taps>& taps) {
   using V = Vec<S, L>;
   using Index = Vec<int32_t, L>;
   using K = Kernel<mode>;
   const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
+  const RegionAxis<S> rx(ax, region.x0, region.x1), ry(ay, region.y0, region.y1);
   for (int q = 0; q < chunk.count; q += L) {
     const V px = load<V>(chunk.x + q), py = load<V>(chunk.y + q);
     const auto known = is_number(px) & is_number(py);
@@ -134,11 +161,12 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
     K::slopes(x - fx, dx);
     K::slopes(y - fy, dy);
     for (int t = 0; t < K::taps; ++t) {
-      const V column = select(known, pad_index<padding>(fx + S(K::first + t), ax),
-                              splat<V>(ax.size));
-      const V row = select(known, pad_index<padding>(fy + S(K::first + t), ay), splat<V>(ay.size));
-      store(taps.column[t] + q, __builtin_convertvector(column, Index));
-      store(taps.row[t] + q, __builtin_convertvector(row, Index));
+      const V column = select(
+          known, pad_index<padding>(fx + S(K::first + t), ax, S(region.x1)), splat<V>(region.x1));
+      const V row = select(
+          known, pad_index<padding>(fy + S(K::first + t), ay, S(region.y1)), splat<V>(region.y1));
+      store(taps.column[t] + q, __builtin_convertvector(column, Index) - rx.first);
+      store(taps.row[t] + q, __builtin_convertvector(row, Index) - ry.first);
       store(taps.wx[t] + q, select(known, wx[t], none));
       store(taps.wy[t] + q, select(known, wy[t], none));
       store(taps.dx[t] + q, select(known, dx[t] * moves_x, none));
@@ -148,13 +176,14 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, Chunk<S>& chunk,
 }
 
 template <int mode, class S, int L>
-static void make_taps(const Problem& p, Chunk<S>& chunk, KernelTaps<S, Kernel<mode>::taps>& taps) {
+static void make_taps(const Problem& p, const Region& region, Chunk<S>& chunk,
+                      KernelTaps<S, Kernel<mode>::taps>& taps) {
   if (p.padding == kZeros)
-    kernel_taps_<kZeros, mode, S, L>(p, chunk, taps);
+    kernel_taps_<kZeros, mode, S, L>(p, region, chunk, taps);
   else if (p.padding == kBorder)
-    kernel_taps_<kBorder, mode, S, L>(p, chunk, taps);
+    kernel_taps_<kBorder, mode, S, L>(p, region, chunk, taps);
   else
-    kernel_taps_<kReflection, mode, S, L>(p, chunk, taps);
+    kernel_taps_<kReflection, mode, S, L>(p, region, chunk, taps);
 }
 
 template <int mode, class S>
@@ -166,14 +195,15 @@ struct TapsOf<kBilinear, S> {
   using type = BilinearTaps<S>;
 };
 template <int mode, class S, int L>
-MMSTN_INLINE void taps_of(const Problem& p, Chunk<S>& chunk, typename TapsOf<mode, S>::type& taps) {
+MMSTN_INLINE void taps_of(const Problem& p, const Region& region, Chunk<S>& chunk,
+                          typename TapsOf<mode, S>::type& taps) {
   if constexpr (mode == kBilinear)
-    make_taps<S, L>(p, chunk, taps);
+    make_taps<S, L>(p, region, chunk, taps);
   else
-    make_taps<mode, S, L>(p, chunk, taps);
+    make_taps<mode, S, L>(p, region, chunk, taps);
 }
 
-// Widens `region` by what the chunk touches.
+// Widens `region` by what the chunk touches, with taps that count from the map's corner.
 template <class S>
 static void widen(Region& region, const BilinearTaps<S>& taps, int count) {
   const int32_t* iy = taps.iy.v;

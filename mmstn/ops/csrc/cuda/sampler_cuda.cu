@@ -140,8 +140,9 @@ struct AxisTaps {
     for (int t = 0; t < taps; ++t) {
       const S at = base + S(K::first + t);
       // Bilinear points were placed inside the map already: what lies outside now is nothing.
-      const S shown = mode == kBilinear ? pad_index<kZeros>(at, axis) : pad_index<padding>(at, axis);
-      index[t] = known && shown < axis.size ? int64_t(shown) : int64_t(-1);
+      const S shown = mode == kBilinear ? pad_index<kZeros>(at, axis, S(-1))
+                                        : pad_index<padding>(at, axis, S(-1));
+      index[t] = known ? int64_t(shown) : int64_t(-1);
       weight[t] = known ? weight[t] : S(NAN);
       slope[t] = known ? slope[t] * turn : S(NAN);
     }
