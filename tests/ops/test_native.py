@@ -700,7 +700,7 @@ def cut_short(*shape):
 
 GRID = (2, 3, 4, 5, 2)
 BAD_CALLS = {
-    'another batch': (dict(map=torch.zeros(1, 3, 2, 3)), ValueError, 'batch size 2'),
+    'another batch': (dict(warp=torch.zeros(1, 3, 2, 3)), ValueError, 'batch size 2'),
     'a volume': (dict(input=torch.zeros(2, 3, 4, 4, 4)), ValueError, 'input must be'),
     'no pixels': (dict(input=torch.zeros(2, 3, 0, 4)), ValueError, 'input must have pixels'),
     'too many pixels': (
@@ -708,22 +708,22 @@ BAD_CALLS = {
         ValueError,
         'more pixels',
     ),
-    'no matrix': (dict(map=torch.zeros(2, 3, 4, 4)), ValueError, 'map must be'),
-    'points of three numbers': (dict(map=torch.zeros(2, 3, 4, 5, 3)), ValueError, 'map must be'),
+    'no matrix': (dict(warp=torch.zeros(2, 3, 4, 4)), ValueError, 'warp must be'),
+    'points of three numbers': (dict(warp=torch.zeros(2, 3, 4, 5, 3)), ValueError, 'warp must be'),
     'whole numbers': (dict(input=torch.zeros(2, 3, 6, 7).int()), TypeError, 'input must be float'),
     'complex': (dict(input=torch.zeros(2, 3, 6, 7) * 1j), TypeError, 'input must be float'),
-    'half a map': (dict(map=torch.zeros(GRID).half()), TypeError, 'map must be float32'),
+    'half a map': (dict(warp=torch.zeros(GRID).half()), TypeError, 'warp must be float32'),
     'a coarser map': (dict(input=torch.zeros(2, 3, 6, 7).double()), TypeError, 'float64 as input'),
     'mode': (dict(mode=3), ValueError, 'mode must be 0, 1 or 2, got 3'),
     'negative mode': (dict(mode=-1), ValueError, 'mode'),
     'padding': (dict(padding=2**40), ValueError, 'padding'),
     'input without memory': (dict(input=emptied(2, 3, 6, 7)), ValueError, 'input of.*1008 bytes'),
     'input of less memory': (dict(input=cut_short(2, 3, 6, 7)), ValueError, 'input of.*1007'),
-    'map without memory': (dict(map=emptied(*GRID)), ValueError, 'map of.*has 0'),
+    'map without memory': (dict(warp=emptied(*GRID)), ValueError, 'warp of.*has 0'),
 }
 BAD_FORWARD = {
     'another size': (dict(out_height=5), ValueError, 'not of 5 x 5'),
-    'negative size': (dict(map=torch.zeros(2, 3, 2, 3), out_width=-1), ValueError, 'got 4 x -1'),
+    'negative size': (dict(warp=torch.zeros(2, 3, 2, 3), out_width=-1), ValueError, 'got 4 x -1'),
     'samples of whole numbers': (dict(dtype=torch.int64), TypeError, 'dtype must be float'),
 }
 BAD_BACKWARD = {
@@ -753,7 +753,7 @@ BAD_BACKWARD = {
 def test_the_op_says_what_it_cannot_take(change, error, message):
     arguments = dict(
         input=torch.zeros(2, 3, 6, 7),
-        map=torch.zeros(GRID),
+        warp=torch.zeros(GRID),
         out_height=4,
         out_width=5,
         mode=1,
@@ -775,12 +775,12 @@ def test_the_backward_op_says_what_it_cannot_take(change, error, message):
     arguments = dict(
         gradient=torch.zeros(2, 3, 3, 4, 5),
         input=torch.zeros(2, 3, 6, 7),
-        map=torch.zeros(GRID),
+        warp=torch.zeros(GRID),
         mode=1,
         padding=0,
         align_corners=False,
         wants_input=True,
-        wants_map=True,
+        wants_warp=True,
     )
     with pytest.raises(error, match=message):
         torch.ops.mmstn.sample_backward(**arguments | change)

@@ -12,18 +12,18 @@
 
 namespace mmstn {
 
-at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& warp, int64_t out_height,
                              int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                              at::ScalarType dtype) {
-  return DISPATCH_DEVICE_IMPL(mmstn_sample_impl, input, map, out_height, out_width, mode, padding,
+  return DISPATCH_DEVICE_IMPL(mmstn_sample_impl, input, warp, out_height, out_width, mode, padding,
                               align_corners, dtype);
 }
 
 std::tuple<at::Tensor, at::Tensor> mmstn_sample_backward_impl(
-    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
-    int64_t padding, bool align_corners, bool wants_input, bool wants_map) {
-  return DISPATCH_DEVICE_IMPL(mmstn_sample_backward_impl, gradient, input, map, mode, padding,
-                              align_corners, wants_input, wants_map);
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& warp, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_warp) {
+  return DISPATCH_DEVICE_IMPL(mmstn_sample_backward_impl, gradient, input, warp, mode, padding,
+                              align_corners, wants_input, wants_warp);
 }
 
 namespace {
@@ -47,70 +47,70 @@ void check_pixels(const char* name, at::ScalarType dtype) {
                    name, " must be float16, bfloat16, float32 or float64, got ", dtype);
 }
 
-void check(const at::Tensor& input, const at::Tensor& map, int64_t mode, int64_t padding) {
+void check(const at::Tensor& input, const at::Tensor& warp, int64_t mode, int64_t padding) {
   TORCH_CHECK_VALUE(input.dim() == 4, "input must be (N, C, H, W), got ", input.sizes());
   const bool matrices =
-      map.dim() == 4 && (map.size(2) == 2 || map.size(2) == 3) && map.size(3) == 3;
-  TORCH_CHECK_VALUE(matrices || (map.dim() == 5 && map.size(4) == 2),
-                    "map must be (N, K, 2 or 3, 3) or (N, K, H', W', 2), got ", map.sizes());
-  TORCH_CHECK_VALUE(map.size(0) == input.size(0), "map must have the batch size ", input.size(0),
-                    " of input, got ", map.size(0));
+      warp.dim() == 4 && (warp.size(2) == 2 || warp.size(2) == 3) && warp.size(3) == 3;
+  TORCH_CHECK_VALUE(matrices || (warp.dim() == 5 && warp.size(4) == 2),
+                    "warp must be (N, K, 2 or 3, 3) or (N, K, H', W', 2), got ", warp.sizes());
+  TORCH_CHECK_VALUE(warp.size(0) == input.size(0), "warp must have the batch size ", input.size(0),
+                    " of input, got ", warp.size(0));
   check_pixels("input", input.scalar_type());
-  TORCH_CHECK_TYPE(map.scalar_type() == at::kFloat || map.scalar_type() == at::kDouble,
-                   "map must be float32 or float64, got ", map.scalar_type());
-  TORCH_CHECK_TYPE(input.scalar_type() != at::kDouble || map.scalar_type() == at::kDouble,
-                   "map must be float64 as input is, got ", map.scalar_type());
-  TORCH_CHECK_VALUE(map.device() == input.device(), "map must be on ", input.device(),
-                    " as input is, got ", map.device());
+  TORCH_CHECK_TYPE(warp.scalar_type() == at::kFloat || warp.scalar_type() == at::kDouble,
+                   "warp must be float32 or float64, got ", warp.scalar_type());
+  TORCH_CHECK_TYPE(input.scalar_type() != at::kDouble || warp.scalar_type() == at::kDouble,
+                   "warp must be float64 as input is, got ", warp.scalar_type());
+  TORCH_CHECK_VALUE(warp.device() == input.device(), "warp must be on ", input.device(),
+                    " as input is, got ", warp.device());
   const int64_t height = input.size(2), width = input.size(3);
   TORCH_CHECK_VALUE(height > 0 && width > 0, "input must have pixels, got ", input.sizes());
   TORCH_CHECK_VALUE(height <= INT32_MAX && width <= INT32_MAX &&
                         (height + 4) * (width + 2) + 2 <= INT32_MAX,
-                    "a map of ", input.sizes(), " has more pixels than a kernel can count");
+                    "input of ", input.sizes(), " has more pixels than a kernel can count");
   TORCH_CHECK_VALUE(mode >= 0 && mode <= 2, "mode must be 0, 1 or 2, got ", mode);
   TORCH_CHECK_VALUE(padding >= 0 && padding <= 2, "padding must be 0, 1 or 2, got ", padding);
   check_memory("input", input);
-  check_memory("map", map);
+  check_memory("warp", warp);
 }
 
 // float32 cannot tell neighbours apart on a longer axis.
-at::Tensor fine_enough(const at::Tensor& map, const at::Tensor& input) {
-  return std::max(input.size(2), input.size(3)) > (1 << 24) ? map.to(at::kDouble) : map;
+at::Tensor fine_enough(const at::Tensor& warp, const at::Tensor& input) {
+  return std::max(input.size(2), input.size(3)) > (1 << 24) ? warp.to(at::kDouble) : warp;
 }
 
-at::Tensor sample(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+at::Tensor sample(const at::Tensor& input, const at::Tensor& warp, int64_t out_height,
                   int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                   at::ScalarType dtype) {
-  check(input, map, mode, padding);
+  check(input, warp, mode, padding);
   TORCH_CHECK_VALUE(out_height >= 0 && out_width >= 0, "the output must have a size, got ",
                     out_height, " x ", out_width);
-  TORCH_CHECK_VALUE(!is_grid(map) || (map.size(2) == out_height && map.size(3) == out_width),
-                    "the grid is ", map.sizes(), ", not of ", out_height, " x ", out_width);
+  TORCH_CHECK_VALUE(!is_grid(warp) || (warp.size(2) == out_height && warp.size(3) == out_width),
+                    "the grid is ", warp.sizes(), ", not of ", out_height, " x ", out_width);
   check_pixels("dtype", dtype);
-  return mmstn_sample_impl(input, fine_enough(map, input), out_height, out_width, mode, padding,
+  return mmstn_sample_impl(input, fine_enough(warp, input), out_height, out_width, mode, padding,
                            align_corners, dtype);
 }
 
 std::tuple<at::Tensor, at::Tensor> sample_backward(
-    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
-    int64_t padding, bool align_corners, bool wants_input, bool wants_map) {
-  check(input, map, mode, padding);
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& warp, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_warp) {
+  check(input, warp, mode, padding);
   TORCH_CHECK_VALUE(gradient.dim() == 5 && gradient.size(0) == input.size(0) &&
-                        gradient.size(1) == map.size(1) && gradient.size(2) == input.size(1),
-                    "gradient must be (N, K, C, H', W') for input ", input.sizes(), " and map ",
-                    map.sizes(), ", got ", gradient.sizes());
-  TORCH_CHECK_VALUE(!is_grid(map) || (gradient.size(3) == map.size(2) &&
-                                      gradient.size(4) == map.size(3)),
-                    "gradient must have the H' and W' of the grid ", map.sizes(), ", got ",
+                        gradient.size(1) == warp.size(1) && gradient.size(2) == input.size(1),
+                    "gradient must be (N, K, C, H', W') for input ", input.sizes(), " and warp ",
+                    warp.sizes(), ", got ", gradient.sizes());
+  TORCH_CHECK_VALUE(!is_grid(warp) || (gradient.size(3) == warp.size(2) &&
+                                      gradient.size(4) == warp.size(3)),
+                    "gradient must have the H' and W' of the grid ", warp.sizes(), ", got ",
                     gradient.sizes());
   check_pixels("gradient", gradient.scalar_type());
   TORCH_CHECK_VALUE(gradient.device() == input.device(), "gradient must be on ", input.device(),
                     " as input is, got ", gradient.device());
   check_memory("gradient", gradient);
-  auto [d_input, d_map] =
-      mmstn_sample_backward_impl(gradient, input, fine_enough(map, input), mode, padding,
-                                 align_corners, wants_input, wants_map);
-  return {d_input, d_map.to(map.scalar_type())};
+  auto [d_input, d_warp] =
+      mmstn_sample_backward_impl(gradient, input, fine_enough(warp, input), mode, padding,
+                                 align_corners, wants_input, wants_warp);
+  return {d_input, d_warp.to(warp.scalar_type())};
 }
 
 using SampleOp = at::Tensor(const at::Tensor&, const at::Tensor&, c10::SymInt, c10::SymInt, int64_t,
@@ -119,38 +119,38 @@ using BackwardOp = std::tuple<at::Tensor, at::Tensor>(const at::Tensor&, const a
                                                       const at::Tensor&, int64_t, int64_t, bool,
                                                       bool, bool);
 
-at::Tensor call_sample(const at::Tensor& input, const at::Tensor& map, c10::SymInt out_height,
+at::Tensor call_sample(const at::Tensor& input, const at::Tensor& warp, c10::SymInt out_height,
                        c10::SymInt out_width, int64_t mode, int64_t padding, bool align_corners,
                        at::ScalarType dtype) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mmstn::sample", "")
                              .typed<SampleOp>();
-  return op.call(input, map, std::move(out_height), std::move(out_width), mode, padding,
+  return op.call(input, warp, std::move(out_height), std::move(out_width), mode, padding,
                  align_corners, dtype);
 }
 
 std::tuple<at::Tensor, at::Tensor> call_backward(const at::Tensor& gradient,
-                                                 const at::Tensor& input, const at::Tensor& map,
+                                                 const at::Tensor& input, const at::Tensor& warp,
                                                  int64_t mode, int64_t padding, bool align_corners,
-                                                 bool wants_input, bool wants_map) {
+                                                 bool wants_input, bool wants_warp) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mmstn::sample_backward", "")
                              .typed<BackwardOp>();
-  return op.call(gradient, input, map, mode, padding, align_corners, wants_input, wants_map);
+  return op.call(gradient, input, warp, mode, padding, align_corners, wants_input, wants_warp);
 }
 
 class Sample : public torch::autograd::Function<Sample> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input,
-                            const at::Tensor& map, c10::SymInt out_height, c10::SymInt out_width,
+                            const at::Tensor& warp, c10::SymInt out_height, c10::SymInt out_width,
                             int64_t mode, int64_t padding, bool align_corners,
                             at::ScalarType dtype) {
     at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({input, map});
+    context->save_for_backward({input, warp});
     context->saved_data["mode"] = mode;
     context->saved_data["padding"] = padding;
     context->saved_data["align_corners"] = align_corners;
-    return call_sample(input, map, std::move(out_height), std::move(out_width), mode, padding,
+    return call_sample(input, warp, std::move(out_height), std::move(out_width), mode, padding,
                        align_corners, dtype);
   }
 
@@ -158,11 +158,11 @@ class Sample : public torch::autograd::Function<Sample> {
                                                  torch::autograd::variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const bool wants_input = context->needs_input_grad(0);
-    const bool wants_map = context->needs_input_grad(1);
+    const bool wants_warp = context->needs_input_grad(1);
     const auto run = [&] {
       return call_backward(gradients[0], saved[0], saved[1], context->saved_data["mode"].toInt(),
                            context->saved_data["padding"].toInt(),
-                           context->saved_data["align_corners"].toBool(), wants_input, wants_map);
+                           context->saved_data["align_corners"].toBool(), wants_input, wants_warp);
     };
     std::tuple<at::Tensor, at::Tensor> result;
     if (at::GradMode::is_enabled()) {
@@ -173,15 +173,15 @@ class Sample : public torch::autograd::Function<Sample> {
     }
     torch::autograd::variable_list all(8);
     if (wants_input) all[0] = std::get<0>(result);
-    if (wants_map) all[1] = std::get<1>(result);
+    if (wants_warp) all[1] = std::get<1>(result);
     return all;
   }
 };
 
-at::Tensor sample_autograd(const at::Tensor& input, const at::Tensor& map, c10::SymInt out_height,
+at::Tensor sample_autograd(const at::Tensor& input, const at::Tensor& warp, c10::SymInt out_height,
                            c10::SymInt out_width, int64_t mode, int64_t padding, bool align_corners,
                            at::ScalarType dtype) {
-  return Sample::apply(input, map, std::move(out_height), std::move(out_width), mode, padding,
+  return Sample::apply(input, warp, std::move(out_height), std::move(out_width), mode, padding,
                        align_corners, dtype);
 }
 
@@ -189,11 +189,11 @@ at::Tensor sample_autograd(const at::Tensor& input, const at::Tensor& map, c10::
 
 TORCH_LIBRARY(mmstn, m) {
   m.def(
-      "sample(Tensor input, Tensor map, SymInt out_height, SymInt out_width, int mode, "
+      "sample(Tensor input, Tensor warp, SymInt out_height, SymInt out_width, int mode, "
       "int padding, bool align_corners, ScalarType dtype) -> Tensor");
   m.def(
-      "sample_backward(Tensor gradient, Tensor input, Tensor map, int mode, int padding, "
-      "bool align_corners, bool wants_input, bool wants_map) -> (Tensor, Tensor)");
+      "sample_backward(Tensor gradient, Tensor input, Tensor warp, int mode, int padding, "
+      "bool align_corners, bool wants_input, bool wants_warp) -> (Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(mmstn, CPU, m) {

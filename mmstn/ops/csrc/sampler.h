@@ -1,6 +1,6 @@
 // The sampler as a torch op: what every device implements.
 //
-// input is (N, C, H, W). map is what makes the points: matrices (N, K, 2 or 3, 3), or grids
+// input is (N, C, H, W). warp is what makes the points: matrices (N, K, 2 or 3, 3), or grids
 // (N, K, H', W', 2), in float32 or float64, which is the type of computation. The samples are
 // (N, K, C, H', W') in a type of the caller's choice; channels innermost in memory if they are in
 // `input`, contiguous if not.
@@ -15,13 +15,13 @@ namespace mmstn {
 struct Sizes {
   int64_t images, channels, height, width, transformers, out_height, out_width;
 
-  Sizes(const at::Tensor& input, const at::Tensor& map, int64_t out_height, int64_t out_width)
+  Sizes(const at::Tensor& input, const at::Tensor& warp, int64_t out_height, int64_t out_width)
       : images(input.size(0)), channels(input.size(1)), height(input.size(2)), width(input.size(3)),
-        transformers(map.size(1)), out_height(out_height), out_width(out_width) {}
+        transformers(warp.size(1)), out_height(out_height), out_width(out_width) {}
 };
 
-inline bool is_grid(const at::Tensor& map) { return map.dim() == 5; }
-inline bool is_projective(const at::Tensor& map) { return map.dim() == 4 && map.size(2) == 3; }
+inline bool is_grid(const at::Tensor& warp) { return warp.dim() == 5; }
+inline bool is_projective(const at::Tensor& warp) { return warp.dim() == 4 && warp.size(2) == 3; }
 
 inline bool channels_innermost(const at::Tensor& input) {
   return input.is_contiguous(at::MemoryFormat::ChannelsLast) && !input.is_contiguous();
@@ -41,14 +41,14 @@ inline at::Tensor empty_gradient(const at::Tensor& input) {
                                              : at::MemoryFormat::Contiguous);
 }
 
-// An image and a transformer may be repeated, but each map must be contiguous in itself.
-inline at::Tensor contiguous_maps(const at::Tensor& map) {
+// An image and a transformer may be repeated, but each warp must be contiguous in itself.
+inline at::Tensor contiguous_warps(const at::Tensor& warp) {
   int64_t stride = 1;
-  for (int64_t d = map.dim() - 1; d >= 2; --d) {
-    if (map.size(d) != 1 && map.stride(d) != stride) return map.contiguous();
-    stride *= map.size(d);
+  for (int64_t d = warp.dim() - 1; d >= 2; --d) {
+    if (warp.size(d) != 1 && warp.stride(d) != stride) return warp.contiguous();
+    stride *= warp.size(d);
   }
-  return map;
+  return warp;
 }
 
 // The stride of an axis of size 1 may be anything, whatever `is_contiguous` says: it means nothing.
@@ -68,11 +68,11 @@ inline at::Tensor gapless_rows(const at::Tensor& samples) {
 }
 
 // Defined for each device, see DISPATCH_DEVICE_IMPL.
-at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& map, int64_t out_height,
+at::Tensor mmstn_sample_impl(const at::Tensor& input, const at::Tensor& warp, int64_t out_height,
                              int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                              at::ScalarType dtype);
 std::tuple<at::Tensor, at::Tensor> mmstn_sample_backward_impl(
-    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& map, int64_t mode,
-    int64_t padding, bool align_corners, bool wants_input, bool wants_map);
+    const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& warp, int64_t mode,
+    int64_t padding, bool align_corners, bool wants_input, bool wants_warp);
 
 }  // namespace mmstn

@@ -1,9 +1,9 @@
 // The mathematics of the sampler, written once: compiled for scalars and SIMD vectors on a CPU and
 // for scalars in CUDA kernels, so that a test on any machine tests what all of them run.
 //
-// T is a real number or a SIMD vector of them, S the scalar behind it. Pixel coordinates are such
+// T is a real number or a SIMD vector of them, S the scalar that it consists of. Pixel coordinates are such
 // that pixel centres are the integers; (i, j) is an output pixel (row, column), (x, y) a point of
-// the input map.
+// the input.
 #pragma once
 
 #include <cmath>
@@ -76,7 +76,7 @@ MMSTN_HD auto finite(T x) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// One axis of the input map.
+// One axis of the input.
 
 template <class S>
 struct Axis {
@@ -105,8 +105,8 @@ struct Axis {
   }
 };
 
-// The coordinate of the extended map's point x in the map itself, for reflection; the slope is -1
-// where the extended map runs backwards.
+// The coordinate of the extended input's point x in the input itself, for reflection; the slope is -1
+// where the extended input runs backwards.
 template <class T, class S>
 MMSTN_HD T reflect(T x, const Axis<S>& axis, T* slope) {
   if (axis.span == S(0)) {
@@ -123,8 +123,8 @@ MMSTN_HD T reflect(T x, const Axis<S>& axis, T* slope) {
   return select(odd, axis.span - rest, rest) + axis.mirror;
 }
 
-// Where a bilinear cell is read for the point x of the extended map, and d(place)/dx. With zero
-// padding this is x, or a place two pixels outside the map: all that lies further out is zero, too.
+// Where a bilinear cell is read for the point x of the extended input, and d(place)/dx. With zero
+// padding this is x, or a place two pixels outside the input: all that lies further out is zero, too.
 template <int padding, class T, class S>
 MMSTN_HD T place(T x, const Axis<S>& axis, T* slope) {
   *slope = splat<T>(1);
@@ -143,7 +143,7 @@ MMSTN_HD T place(T x, const Axis<S>& axis, T* slope) {
   return clip(x, T{}, splat<T>(last));
 }
 
-// Which pixel the extended map shows at a whole number `index`, or `none`.
+// Which pixel the extended input shows at a whole number `index`, or `none`.
 template <int padding, class T, class S>
 MMSTN_HD T pad_index(T index, const Axis<S>& axis, S none) {
   if (padding == kZeros) {
@@ -230,12 +230,12 @@ struct Kernel<kBicubic> {  // Keys (1981) with a = -0.75, as PyTorch and OpenCV 
 };
 
 // ---------------------------------------------------------------------------------------------
-// A matrix as a map from output pixels to input pixels: (x, y, w) = A (j', i', 1), the point is
+// A matrix as a warp from output pixels to input pixels: (x, y, w) = A (j', i', 1), the point is
 // (x / w, y / w) + offset. (j', i') is counted from the centre of the output, which keeps rounding
 // errors small and makes the identity exact.
 
 template <class S>
-struct PixelMap {
+struct PixelWarp {
   S x[3], y[3], w[3];  // of the matrix divided by `scale`
   S scale;
   S offset_x, offset_y;
@@ -270,27 +270,27 @@ MMSTN_HD double in_pixels(double entry, double scale, double half) {
 }
 
 template <class S>
-MMSTN_HD PixelMap<double> pixel_map(const S* matrix, bool projective, int64_t height, int64_t width,
+MMSTN_HD PixelWarp<double> pixel_warp(const S* matrix, bool projective, int64_t height, int64_t width,
                                     int64_t out_height, int64_t out_width, bool align_corners) {
   const Axis<double> ax(width, align_corners), ay(height, align_corners);
   const double step[3] = {target_step(out_width, align_corners),
                           target_step(out_height, align_corners), 1.0};
-  PixelMap<double> map;
-  map.scale = homography_scale(matrix, projective);
+  PixelWarp<double> warp;
+  warp.scale = homography_scale(matrix, projective);
   for (int c = 0; c < 3; ++c) {
-    map.x[c] = in_pixels(double(matrix[c]), map.scale, ax.half) * step[c];
-    map.y[c] = in_pixels(double(matrix[3 + c]), map.scale, ay.half) * step[c];
-    map.w[c] = projective ? double(matrix[6 + c]) / map.scale * step[c] : (c == 2 ? 1.0 : 0.0);
+    warp.x[c] = in_pixels(double(matrix[c]), warp.scale, ax.half) * step[c];
+    warp.y[c] = in_pixels(double(matrix[3 + c]), warp.scale, ay.half) * step[c];
+    warp.w[c] = projective ? double(matrix[6 + c]) / warp.scale * step[c] : (c == 2 ? 1.0 : 0.0);
   }
-  map.offset_x = ax.offset;
-  map.offset_y = ay.offset;
-  return map;
+  warp.offset_x = ax.offset;
+  warp.offset_y = ay.offset;
+  return warp;
 }
 
-// The gradient of the matrix from that of the map, the way back. The scale is a constant: a map does
+// The gradient of the matrix from that of the warp, the way back. The scale is a constant: a warp does
 // not change with the factor of its matrix.
-MMSTN_HD void matrix_gradient(const double* map_gradient, double* matrix_gradient, bool projective,
-                              double map_scale, int64_t height, int64_t width, int64_t out_height, int64_t out_width,
+MMSTN_HD void matrix_gradient(const double* warp_gradient, double* matrix_gradient, bool projective,
+                              double warp_scale, int64_t height, int64_t width, int64_t out_height, int64_t out_width,
                               bool align_corners) {
   const Axis<double> ax(width, align_corners), ay(height, align_corners);
   const double step[3] = {target_step(out_width, align_corners),
@@ -298,25 +298,25 @@ MMSTN_HD void matrix_gradient(const double* map_gradient, double* matrix_gradien
   const double scale[3] = {ax.half, ay.half, 1.0};
   for (int r = 0; r < (projective ? 3 : 2); ++r)
     for (int c = 0; c < 3; ++c)
-      matrix_gradient[3 * r + c] = map_gradient[3 * r + c] * step[c] * scale[r] / map_scale;
+      matrix_gradient[3 * r + c] = warp_gradient[3 * r + c] * step[c] * scale[r] / warp_scale;
 }
 
-// One output row of such a map: everything is linear in j'.
+// One output row of such a warp: everything is linear in j'.
 template <class S>
 struct Row {
   S xj, x0, yj, y0, wj, w0;
   S offset_x, offset_y;
 
   template <class M>
-  MMSTN_HD Row(const PixelMap<M>& map, M row, bool projective) {
-    xj = S(map.x[0]);
-    yj = S(map.y[0]);
-    wj = S(map.w[0]);
-    x0 = S(map.x[1] * row + map.x[2] + (projective ? M(0) : map.offset_x));
-    y0 = S(map.y[1] * row + map.y[2] + (projective ? M(0) : map.offset_y));
-    w0 = S(map.w[1] * row + map.w[2]);
-    offset_x = S(map.offset_x);
-    offset_y = S(map.offset_y);
+  MMSTN_HD Row(const PixelWarp<M>& warp, M row, bool projective) {
+    xj = S(warp.x[0]);
+    yj = S(warp.y[0]);
+    wj = S(warp.w[0]);
+    x0 = S(warp.x[1] * row + warp.x[2] + (projective ? M(0) : warp.offset_x));
+    y0 = S(warp.y[1] * row + warp.y[2] + (projective ? M(0) : warp.offset_y));
+    w0 = S(warp.w[1] * row + warp.w[2]);
+    offset_x = S(warp.offset_x);
+    offset_y = S(warp.offset_y);
   }
 };
 
@@ -326,7 +326,7 @@ MMSTN_HD T clamp_away_from_zero(T w) {
   return select(absolute(w) < least, select(w < T{}, -least, least), w);
 }
 
-// A point of the input map and, for the gradient of a projective map, what it was made of.
+// A point of the input and, for the gradient of a projective warp, what it was made of.
 template <class T>
 struct Point {
   T x, y;
@@ -353,10 +353,10 @@ MMSTN_HD Point<T> row_point(const Row<S>& row, T j) {
   return p;
 }
 
-// Sums over output pixels that the gradient of a map is made of: of (dL/dx, dL/dy, dL/dw), before
+// Sums over output pixels that the gradient of a warp is made of: of (dL/dx, dL/dy, dL/dw), before
 // the divide, times (j', i', 1).
 template <class T>
-struct MapSums {
+struct WarpSums {
   T x[3] = {T{}, T{}, T{}}, y[3] = {T{}, T{}, T{}}, w[3] = {T{}, T{}, T{}};
 
   template <bool projective>

@@ -8,7 +8,7 @@
 namespace mmstn {
 namespace MMSTN_ARCH {
 
-// Scratch for reading holds each pixel of the padded map beside the one below it: four numbers from
+// Scratch for reading holds each pixel of the padded region beside the one below it: four numbers from
 // a pixel on are its cell, column after column.
 enum { k00 = 0, k10 = 1, k01 = 2, k11 = 3 };
 
@@ -16,11 +16,11 @@ enum { k00 = 0, k10 = 1, k01 = 2, k11 = 3 };
 // odd ones have rows of their own. So cells do not overlap, and what was just written to one of them
 // is read back as a whole: a load that needs parts of several writes has to wait for them.
 struct GradientCells {
-  int64_t half;  // cells of one kind in a row; the odd ones are behind the even ones
+  int64_t half;  // cells of one kind in a row; the odd ones come after the even ones
   explicit MMSTN_INLINE GradientCells(const Padded& padded) : half(padded.pitch / 2 + 1) {}
   MMSTN_INLINE int64_t pitch() const { return 2 * half; }
   MMSTN_INLINE int64_t count(const Padded& padded) const { return (padded.height + 4) * pitch(); }
-  // The number of each cell, as wide maps have more of them than an int32_t can hold.
+  // The number of each cell, as wide inputs have more of them than an int32_t can hold.
   template <class Index>
   MMSTN_INLINE Index number(Index ix, Index iy) const {
     return (iy + 2) * int32_t(pitch()) + (ix & 1) * int32_t(half) + ((ix + 2) >> 1);
@@ -34,16 +34,15 @@ struct CellTaps {
   Line<S> tx, ty;           // how far the point is from the upper left pixel
 };
 
-template <class S, int L>
-static void make_cell_taps(const Problem& p, const Region& region, Chunk<S>& chunk,
-                           CellTaps<S>& taps, bool to_input) {
+template <class S, int L, bool known>
+static void cell_taps(const Problem& p, const Region& region, const Chunk<S>& chunk,
+                      CellTaps<S>& taps, bool to_input) {
   const RegionAxis<S> ax(Axis<S>(p.width, p.align_corners), region.x0, region.x1);
   const RegionAxis<S> ay(Axis<S>(p.height, p.align_corners), region.y0, region.y1);
   const Padded padded(region);
   const GradientCells cells(padded);
-  place_points<S, L>(p, chunk);
   for (int q = 0; q < chunk.count; q += L) {
-    const Cell<S, L> cell(chunk, q, ax, ay);
+    const Cell<S, L, known> cell(chunk, q, ax, ay);
     store(taps.offset + q, cell.offset(padded.pitch));
     if (to_input) store(taps.gradient + q, cells.number(cell.ix, cell.iy));
     store(taps.tx + q, cell.tx);
@@ -51,20 +50,30 @@ static void make_cell_taps(const Problem& p, const Region& region, Chunk<S>& chu
   }
 }
 
-// Copies a region of the map into scratch for reading, whose border stays zero.
 template <class S, int L>
-static void pack_cells(S* scratch, const MapView& view, int64_t n, int64_t c,
-                       const Region& region) {
+MMSTN_INLINE void make_cell_taps(const Problem& p, const Region& region, Chunk<S>& chunk,
+                                 CellTaps<S>& taps, bool to_input) {
+  place_points<S, L>(p, chunk);
+  if (chunk.known)
+    cell_taps<S, L, true>(p, region, chunk, taps, to_input);
+  else
+    cell_taps<S, L, false>(p, region, chunk, taps, to_input);
+}
+
+// Copies a region of the input into scratch for reading, whose border stays zero.
+template <class S, int L>
+static void pack_cells(S* scratch, const Region& window, const InputView& view, int64_t n,
+                       int64_t c, const Region& region) {
   using V = Vec<S, L>;
   if (region.area() == 0) return;
-  const Padded padded(region);
+  const Padded padded(window);
   for (int64_t y = region.y0 - 1; y < region.y1; ++y) {
     const int64_t line = n * view.n + c * view.c + y * view.h;
     const bool has_above = y >= region.y0, has_below = y + 1 < region.y1;
-    S* to = scratch + 2 * (padded.offset(y - region.y0, 0) - region.x0);
+    S* to = scratch + 2 * (padded.offset(y - window.y0, 0) - window.x0);
     for (int64_t first = region.x0; first < region.x1; first += L) {
       // The last vector of a row ends with it. What a narrow region lets run over are zeros.
-      const int64_t last = padded.width < L ? region.x0 : region.x1 - L;
+      const int64_t last = region.x1 - region.x0 < L ? region.x0 : region.x1 - L;
       const int64_t x = first < last ? first : last, left = region.x1 - x;
       V above = {}, below = {};
       if (has_above)
@@ -142,7 +151,7 @@ static void sample_cells(const CellTaps<S>& taps, int count, const S* scratch, v
 }
 
 // Writes (gx, gy), and adds to the cells of `d_scratch`.
-template <class S, int L, bool to_input, bool to_map>
+template <class S, int L, bool to_input, bool to_warp>
 static void gradient_cells(const CellTaps<S>& taps, Chunk<S>& chunk, const S* scratch, S* d_scratch,
                            const void* gradient, const Tile& tile) {
   using V = Vec<S, L>;
@@ -152,7 +161,7 @@ static void gradient_cells(const CellTaps<S>& taps, Chunk<S>& chunk, const S* sc
     const V g = read_pixels<S, L>(at(gradient, tile.dtype, q * tile.pixel), tile.dtype, tile.pixel,
                                   chunk.count - q);
     const V ux = 1 - tx, uy = 1 - ty;
-    if (to_map) {
+    if (to_warp) {
       V v[4];
       load_cells<L>(scratch, offset, v);
       store(chunk.gx + q, g * ((v[k01] - v[k00]) * uy + (v[k11] - v[k10]) * ty));
@@ -171,25 +180,32 @@ static void gradient_cells(const CellTaps<S>& taps, Chunk<S>& chunk, const S* sc
 }
 
 template <class S>
-static void zero_cells(S* d_scratch, const GradientCells& cells, const Padded& padded) {
-  std::memset(d_scratch + 4 * cells.pitch(), 0, sizeof(S) * 4 * cells.pitch() * (padded.height + 1));
+static void zero_cells(S* d_scratch, const Region& window, const Region& region) {
+  const GradientCells cells{Padded(window)};
+  const int64_t row = region.y0 - window.y0 + 1, column = (region.x0 - window.x0) / 2;
+  const int64_t count = (region.x1 - window.x0) / 2 + 2 - column;
+  for (int64_t r = row; r < row + region.y1 - region.y0 + 1; ++r)
+    for (int64_t odd = 0; odd < 2; ++odd)
+      std::memset(d_scratch + 4 * (r * cells.pitch() + odd * cells.half + column), 0,
+                  sizeof(S) * 4 * count);
 }
 
 // Sums cells up to the gradient of a region.
 template <class S, int L>
-static void unpack_cells(const S* d_scratch, const MapView& view, int64_t n, int64_t c,
-                         const Region& region) {
+static void unpack_cells(const S* d_scratch, const Region& window, const InputView& view, int64_t n,
+                         int64_t c, const Region& region) {
   using V = Vec<S, L>;
-  const Padded padded(region);
-  const GradientCells cells(padded);
+  const GradientCells cells{Padded(window)};
   const int64_t up = 4 * cells.pitch();
-  for (int64_t y = 0; y < padded.height; ++y) {
-    const int64_t line = n * view.n + c * view.c + (y + region.y0) * view.h + region.x0 * view.w;
-    for (int64_t first = 0; first < padded.width; first += L) {
+  for (int64_t y = region.y0; y < region.y1; ++y) {
+    const int64_t line = n * view.n + c * view.c + y * view.h;
+    for (int64_t first = region.x0; first < region.x1; first += L) {
       // The last vector overlaps the one before where it can.
-      const int64_t left = padded.width - first;
-      const int64_t x = left < L && padded.width >= L ? padded.width - L : first;
-      const S* even = d_scratch + (y + 2) * up + 2 * (x + 2);
+      const bool overlaps = region.x1 - first < L && region.x1 - region.x0 >= L;
+      const int64_t x = overlaps ? region.x1 - L : first;
+      // Even cells begin at a column of the window, odd ones at half the row.
+      const int64_t column = x - window.x0 + 2;
+      const S* even = d_scratch + (y - window.y0 + 2) * up + 2 * column;
       const S* odd = even + 4 * cells.half - 2;
       const V own = shuffle<PickStrided<L, 0>>(load<V>(even) + load<V>(odd),
                                                load<V>(even + L) + load<V>(odd + L));
@@ -197,7 +213,7 @@ static void unpack_cells(const S* d_scratch, const MapView& view, int64_t n, int
           shuffle<PickStrided<L, 1>>(load<V>(even - up) + load<V>(odd - up),
                                      load<V>(even - up + L) + load<V>(odd - up + L));
       write_pixels<S, L>(at(view.data, view.dtype, line + x * view.w), view.dtype, view.w,
-                         padded.width - x, own + from_above);
+                         region.x1 - x, own + from_above);
     }
   }
 }

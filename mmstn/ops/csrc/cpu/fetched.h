@@ -9,15 +9,15 @@ namespace MMSTN_ARCH {
 
 constexpr int kFew = 64;  // points that are fetched together
 
-// Where the T x T pixels of a few points are in a map, row by row: in elements from the first pixel
-// of its image and block, or -1 for those outside the map.
+// Where the T x T pixels of a few points are in the input, row by row: in elements from the first pixel
+// of its image and block, or -1 for those outside the input.
 template <int T>
 struct Places {
   int64_t of[T * T][kFew];
 };
 
 template <class S, int T, class Row, class Column>
-MMSTN_INLINE void find(Places<T>& places, int count, const Problem& p, const MapView& view, Row row,
+MMSTN_INLINE void find(Places<T>& places, int count, const Problem& p, const InputView& view, Row row,
                        Column column) {
   for (int b = 0; b < T; ++b)
     for (int a = 0; a < T; ++a)
@@ -29,13 +29,13 @@ MMSTN_INLINE void find(Places<T>& places, int count, const Problem& p, const Map
 }
 template <class S>
 static void find_pixels(Places<2>& places, const BilinearTaps<S>& taps, int count, const Problem& p,
-                        const MapView& view) {
+                        const InputView& view) {
   find<S>(places, count, p, view, [&](int b, int q) { return int64_t(taps.iy.v[q]) + b; },
           [&](int a, int q) { return int64_t(taps.ix.v[q]) + a; });
 }
 template <class S, int T>
 static void find_pixels(Places<T>& places, const KernelTaps<S, T>& taps, int count,
-                        const Problem& p, const MapView& view) {
+                        const Problem& p, const InputView& view) {
   find<S>(places, count, p, view, [&](int b, int q) { return int64_t(taps.row[b].v[q]); },
           [&](int a, int q) { return int64_t(taps.column[a].v[q]); });
 }
@@ -60,13 +60,13 @@ MMSTN_INLINE int64_t fetched_pixel(int tap, int q) {
 }
 
 template <class S, int W>
-MMSTN_INLINE bool whole_vectors(const MapView& view, const Block& block) {
+MMSTN_INLINE bool whole_vectors(const InputView& view, const Block& block) {
   return view.c == 1 && view.dtype == dtype_of<S>() && block.count == W;
 }
 
 // Lanes beyond the block's channels stay as they are.
 template <class S, int W, int T>
-static void fetch(S* scratch, const Places<T>& places, int count, const MapView& view, int64_t n,
+static void fetch(S* scratch, const Places<T>& places, int count, const InputView& view, int64_t n,
                   const Block& block) {
   const void* image = at(view.data, view.dtype, n * view.n + block.first * view.c);
   for (int tap = 0; tap < T * T; ++tap) {
@@ -96,7 +96,7 @@ static void fetch(S* scratch, const Places<T>& places, int count, const MapView&
 
 // Adds what the small scratch has gathered to a gradient in the type of computation.
 template <class S, int W, int T>
-static void scatter(const S* scratch, const Places<T>& places, int count, const MapView& view,
+static void scatter(const S* scratch, const Places<T>& places, int count, const InputView& view,
                     int64_t n, const Block& block) {
   S* image = (S*)view.data + n * view.n + block.first * view.c;
   for (int tap = 0; tap < T * T; ++tap) {

@@ -1,4 +1,4 @@
-// Between a map and the scratch that it is sampled in: W channels to a pixel, a border of zeros.
+// Between an input and the scratch that it is sampled in: W channels to a pixel, a border of zeros.
 #pragma once
 
 #include "taps.h"
@@ -7,7 +7,7 @@
 namespace mmstn {
 namespace MMSTN_ARCH {
 
-// Zeroes the border of a padded map of W channels.
+// Zeroes the border of a padded region of W channels.
 template <class S, int W>
 static void zero_border(S* scratch, const Padded& padded) {
   std::memset(scratch, 0, sizeof(S) * W * padded.offset(0, 0));
@@ -19,9 +19,11 @@ static void zero_border(S* scratch, const Padded& padded) {
 
 // Zeroes the rest of it.
 template <class S, int W>
-static void zero_inside(S* scratch, const Padded& padded) {
-  for (int64_t y = 0; y < padded.height; ++y)
-    std::memset(scratch + padded.offset(y, 0) * W, 0, sizeof(S) * W * padded.width);
+static void zero_inside(S* scratch, const Region& window, const Region& region) {
+  const Padded padded(window);
+  for (int64_t y = region.y0; y < region.y1; ++y)
+    std::memset(scratch + padded.offset(y - window.y0, region.x0 - window.x0) * W, 0,
+                sizeof(S) * W * (region.x1 - region.x0));
 }
 
 // Transposes 4 x 4 blocks of 128 bits in four vectors of 512.
@@ -37,7 +39,7 @@ MMSTN_INLINE void turn_blocks(V (&r)[4]) {
   r[3] = shuffle<PickHigh<L, 4>>(high, high1);
 }
 
-// L pixels of up to four channels: between one vector a channel and pixels one behind the other.
+// L pixels of up to four channels: between one vector a channel and pixels one after the other.
 template <class S, int L>
 MMSTN_INLINE void to_pixels(Vec<S, L> (&r)[4]) {
   using V = Vec<S, L>;
@@ -89,7 +91,7 @@ MMSTN_INLINE void unpack_four(S* to, const S* from, int64_t channel, int channel
     if (c < channels) store(to + c * channel, r[c]);
 }
 
-// Walks through the pixels of a padded map, row after row.
+// Walks through the pixels of a padded region, row after row.
 template <class S, int W>
 struct Walk {
   S* at;
@@ -108,28 +110,28 @@ struct Walk {
   }
 };
 
-// Whether the rows of a region follow each other in a map without a gap: tiles may then run across
+// Whether the rows of a region follow each other in the input without a gap: tiles may then run across
 // rows, and only the last one can be a partial one.
-MMSTN_INLINE bool one_run(const MapView& view, const Padded& padded) {
-  return view.h == padded.width * view.w;
+MMSTN_INLINE bool one_run(const InputView& view, const Region& window, const Region& region) {
+  return window == region && view.h == (region.x1 - region.x0) * view.w;
 }
 
 // Whether rows of up to four channels go L pixels at a time.
 template <class S, int W, int L>
-MMSTN_INLINE bool fours_at_once(const MapView& view, const Region& region) {
+MMSTN_INLINE bool fours_at_once(const InputView& view, const Region& region) {
   return W == 4 && sizeof(S) == 4 && L > 4 && view.dtype == dtype_of<S>() && view.w == 1 &&
          region.x1 - region.x0 >= L;
 }
 
-// Copies a region of the map into scratch.
+// Copies a region of the input into scratch.
 template <class S, int W, int L>
-static void pack(S* scratch, const MapView& view, int64_t n, const Block& block,
-                 const Region& region) {
-  const Padded padded(region);
+static void pack(S* scratch, const Region& window, const InputView& view, int64_t n,
+                 const Block& block, const Region& region) {
+  const Padded padded(window);
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
   const bool fours = fours_at_once<S, W, L>(view, region);
-  if (!fours && one_run(view, padded)) {
+  if (!fours && one_run(view, window, region)) {
     const int64_t start = n * view.n + block.first * view.c + region.y0 * view.h;
     const int64_t end = padded.height * padded.width;
     Walk<S, W> walk(scratch, padded, 0);
@@ -147,7 +149,7 @@ static void pack(S* scratch, const MapView& view, int64_t n, const Block& block,
   }
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    S* to = scratch + (padded.offset(y - region.y0, 0) - region.x0) * W;
+    S* to = scratch + (padded.offset(y - window.y0, 0) - window.x0) * W;
     if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
       if (fours) {
         for (int64_t x = region.x0; x < region.x1; x += L) {
@@ -174,7 +176,7 @@ static void pack(S* scratch, const MapView& view, int64_t n, const Block& block,
 
 // Sets the channels of a block to zero, everywhere in a gradient of (height, width) but in the region.
 // Its rows have no gaps.
-static inline void zero_around(const MapView& view, int64_t height, int64_t width, int64_t n,
+static inline void zero_around(const InputView& view, int64_t height, int64_t width, int64_t n,
                                const Block& block, const Region& region) {
   const int64_t bytes = bytes_of(view.dtype);
   char* first = (char*)at(view.data, view.dtype, n * view.n + block.first * view.c);
@@ -200,15 +202,15 @@ static inline void zero_around(const MapView& view, int64_t height, int64_t widt
   }
 }
 
-// Copies scratch into a region of a map.
+// Copies scratch into a region of the input.
 template <class S, int W, int L>
-static void unpack(const S* scratch, const MapView& view, int64_t n, const Block& block,
-                   const Region& region) {
-  const Padded padded(region);
+static void unpack(const S* scratch, const Region& window, const InputView& view, int64_t n,
+                   const Block& block, const Region& region) {
+  const Padded padded(window);
   const Tile tile{view.dtype, view.c, view.w, int(block.count)};
   Vec<S, W> r[W];
   const bool fours = fours_at_once<S, W, L>(view, region);
-  if (!fours && one_run(view, padded)) {
+  if (!fours && one_run(view, window, region)) {
     const int64_t start = n * view.n + block.first * view.c + region.y0 * view.h;
     const int64_t end = padded.height * padded.width;
     Walk<const S, W> walk(scratch, padded, 0);
@@ -225,7 +227,7 @@ static void unpack(const S* scratch, const MapView& view, int64_t n, const Block
   }
   for (int64_t y = region.y0; y < region.y1; ++y) {
     const int64_t line = n * view.n + block.first * view.c + y * view.h;
-    const S* from = scratch + (padded.offset(y - region.y0, 0) - region.x0) * W;
+    const S* from = scratch + (padded.offset(y - window.y0, 0) - window.x0) * W;
     if constexpr (W == 4 && sizeof(S) == 4 && L > 4) {
       if (fours) {
         for (int64_t x = region.x0; x < region.x1; x += L) {
@@ -237,7 +239,7 @@ static void unpack(const S* scratch, const MapView& view, int64_t n, const Block
     }
     for (int64_t x = region.x0; x < region.x1; x += W) {
       int pixels = int(region.x1 - x < W ? region.x1 - x : W);
-      if (pixels < W && padded.width >= W) {  // overlaps the tile before
+      if (pixels < W && region.x1 - region.x0 >= W) {  // overlaps the tile before
         x = region.x1 - W;
         pixels = W;
       }

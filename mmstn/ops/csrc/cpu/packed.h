@@ -1,4 +1,4 @@
-// Sampling with channels innermost: a block of W channels of the map lies in a small zero-bordered
+// Sampling with channels innermost: a block of W channels of the input lies in a small zero-bordered
 // scratch, W to a pixel, so that one set of weights serves W channels and nothing tests for bounds.
 #pragma once
 
@@ -7,10 +7,10 @@
 namespace mmstn {
 namespace MMSTN_ARCH {
 
-// How the pixels of a tile are scattered: neighbours write to the same place, and a write must be
-// through before it is read again, so they are not taken one after the other.
+// Which pixel of a tile is scattered at step q. Neighbours write to the same place, and a write must
+// be through before it is read again, so they do not follow each other.
 template <int W>
-MMSTN_INLINE constexpr int apart(int q) {
+MMSTN_INLINE constexpr int scatter_order(int q) {
   return (q % 2) * (W / 2) + q / 2;
 }
 
@@ -93,9 +93,9 @@ static void sample_packed(const BilinearTaps<S>& taps, int count, const S* scrat
     sample_tile<false, S, W>(taps, 0, count, scratch, pitch * W, out, tile);
 }
 
-// The gradient of a tile: adds to the map's in `d_scratch`, and writes (gx, gy). The first `skip`
+// The gradient of a tile: adds to the input's in `d_scratch`, and writes (gx, gy). The first `skip`
 // pixels were added before.
-template <bool whole, class S, int W, bool to_input, bool to_map, bool pairs>
+template <bool whole, class S, int W, bool to_input, bool to_warp, bool pairs>
 MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, int first, int skip,
                                 int pixels, const S* scratch, S* d_scratch, int64_t pitch, const void* gradient,
                                 const Tile& tile) {
@@ -104,7 +104,7 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
   read_tile<S, W>(g, at(gradient, tile.dtype, first * tile.pixel), tile, whole ? W : pixels);
   if (to_input) {
     for (int o = 0; o < W; ++o) {
-      const int q = apart<W>(o);
+      const int q = scatter_order<W>(o);
       if (!whole && (q < skip || q >= pixels)) continue;
       S* d = d_scratch + int64_t(taps.offset.v[first + q]) * W;
       store(d, load<V>(d) + g[q] * taps.w00.v[first + q]);
@@ -114,9 +114,9 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
       store(d + W, load<V>(d + W) + g[q] * taps.w11.v[first + q]);
     }
   }
-  if constexpr (to_map && whole && pairs && W == 4 && sizeof(S) == 4) {
+  if constexpr (to_warp && whole && pairs && W == 4 && sizeof(S) == 4) {
     gradient_pairs(taps, chunk, first, scratch, pitch, g);
-  } else if (to_map) {
+  } else if (to_warp) {
     V gx[W], gy[W];
     for (int q = 0; q < W; ++q) {
       gx[q] = gy[q] = V{};
@@ -134,16 +134,16 @@ MMSTN_INLINE void gradient_tile(const BilinearTaps<S>& taps, Chunk<S>& chunk, in
     store(chunk.gy + first, sum_each<S, W>(gy));
   }
 }
-template <class S, int W, bool to_input, bool to_map, bool pairs>
+template <class S, int W, bool to_input, bool to_warp, bool pairs>
 static void gradient_packed(const BilinearTaps<S>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   int first = 0;
   for (; first + W <= chunk.count; first += W)
-    gradient_tile<true, S, W, to_input, to_map, pairs>(taps, chunk, first, 0, W, scratch, d_scratch,
+    gradient_tile<true, S, W, to_input, to_warp, pairs>(taps, chunk, first, 0, W, scratch, d_scratch,
                                                        pitch * W, gradient, tile);
   if (first == chunk.count) return;
   const int last = chunk.count >= W ? chunk.count - W : 0;  // overlaps the tile before
-  gradient_tile<false, S, W, to_input, to_map, pairs>(taps, chunk, last, first - last,
+  gradient_tile<false, S, W, to_input, to_warp, pairs>(taps, chunk, last, first - last,
                                                       chunk.count - last, scratch, d_scratch,
                                                       pitch * W, gradient, tile);
 }
@@ -199,7 +199,7 @@ static void sample_packed(const KernelTaps<S, 1>& taps, int count, const S* scra
     copy_tile<S, W, false>(taps, pixel, 0, count, scratch, out, tile);
 }
 
-template <class S, int W, bool to_input, bool to_map, bool, int T>
+template <class S, int W, bool to_input, bool to_warp, bool, int T>
 static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const S* scratch,
                             S* d_scratch, int64_t pitch, const void* gradient, const Tile& tile) {
   using V = Vec<S, W>;
@@ -218,7 +218,7 @@ static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const
         for (int a = 0; a < T; ++a) {
           const int64_t offset = row + int64_t(taps.column[a].v[first + q]) * W;
           const S wx = taps.wx[a].v[first + q];
-          if (to_map && T > 1) {
+          if (to_warp && T > 1) {
             const V p = load<V>(scratch + offset);
             line += p * wx;
             slope += p * taps.dx[a].v[first + q];
@@ -229,12 +229,12 @@ static void gradient_packed(const KernelTaps<S, T>& taps, Chunk<S>& chunk, const
         sx += slope * wy;
         sy += line * taps.dy[b].v[first + q];
       }
-      if (to_map && T > 1) {
+      if (to_warp && T > 1) {
         gx[q] = g[q] * sx;
         gy[q] = g[q] * sy;
       }
     }
-    if (to_map && T > 1) {
+    if (to_warp && T > 1) {
       store(chunk.gx + first, sum_each<S, W>(gx));
       store(chunk.gy + first, sum_each<S, W>(gy));
     }

@@ -1,4 +1,4 @@
-// Sampling straight from the planes (H, W) of a map, one channel after the other: for points so few
+// Sampling straight from the planes (H, W) of the input, one channel after the other: for points so few
 // that a copy of the region would cost more.
 #pragma once
 
@@ -37,10 +37,10 @@ MMSTN_INLINE void load_pairs(const S* base, const int32_t* offset, Vec<S, L>* le
   load_pairs_<L>(base, offset, left, right, std::make_integer_sequence<int, L / 2>{});
 }
 
-// The 2 x 2 cells of L points. Every load is inside the plane; what is not part of the map is then
+// The 2 x 2 cells of L points. Every load is inside the plane; what is not part of the input is then
 // chosen to be zero, whatever was read.
 template <class S, int L>
-struct MapCells {
+struct InputCells {
   using V = Vec<S, L>;
   using Mask = typename VecOps<V>::Int;
   alignas(64) int32_t above[L], below[L];
@@ -48,8 +48,8 @@ struct MapCells {
   int64_t width;
   Mask left_left, left_right, right_left, right_right, has_above, has_below;
 
-  MapCells() = default;
-  MMSTN_INLINE MapCells(const BilinearTaps<S>& taps, int first, const Problem& p) {
+  InputCells() = default;
+  MMSTN_INLINE InputCells(const BilinearTaps<S>& taps, int first, const Problem& p) {
     using Index = Vec<int32_t, L>;
     const Index ix = load<Index>(taps.ix.v + first), iy = load<Index>(taps.iy.v + first);
     const int32_t last_x = int32_t(p.width - 2), last_y = int32_t(p.height - 1);
@@ -106,7 +106,7 @@ struct MapCells {
 // each other in one plane: from plane to plane each would touch another page of memory.
 template <class S, int L>
 struct ChunkCells {
-  MapCells<S, L> cells[kChunk / L];
+  InputCells<S, L> cells[kChunk / L];
   int first[kChunk / L], groups = 0;
 
   // `overlap`: the last group may begin inside the one before, so that it is a full one.
@@ -114,7 +114,7 @@ struct ChunkCells {
                           bool overlap) {
     for (int q = 0; q < count; q += L, ++groups) {
       first[groups] = overlap && q + L > count && count >= L ? count - L : q;
-      cells[groups] = MapCells<S, L>(taps, first[groups], p);
+      cells[groups] = InputCells<S, L>(taps, first[groups], p);
     }
   }
 };
@@ -138,7 +138,7 @@ static void sample_planar(const Problem& p, const BilinearTaps<S>& taps, int cou
 
 // Writes (gx, gy).
 template <class S, int L>
-static void map_gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& points,
+static void warp_gradient_planar(const Problem& p, const BilinearTaps<S>& taps, Chunk<S>& points,
                                 const S* planes, const void* gradient, const Tile& tile) {
   using V = Vec<S, L>;
   const ChunkCells<S, L> chunk(p, taps, points.count, true);
@@ -183,7 +183,7 @@ static void input_gradient_planar(const Problem& p, const BilinearTaps<S>& taps,
       store(d10, dv * load<V>(taps.w10.v + first));
       store(d11, dv * load<V>(taps.w11.v + first));
       S* d = d_planes + c * p.input_gradient.c;
-      const MapCells<S, L>& cells = chunk.cells[g];
+      const InputCells<S, L>& cells = chunk.cells[g];
       if (cells.inside) {
         for (int o = 0; o < L; ++o) {
           const int q = (o % 2) * (L / 2) + o / 2;  // neighbours not one after the other
@@ -213,7 +213,7 @@ static void input_gradient_planar(const Problem& p, const BilinearTaps<S>& taps,
 }
 
 // Kernels of T x T taps. Where each of them is in a plane, for all points of a chunk; taps outside the
-// map read its first pixel, which is then replaced by zero.
+// input read its first pixel, which is then replaced by zero.
 template <int T>
 struct TapOffsets {
   Line<int32_t> of[T][T];
@@ -280,7 +280,7 @@ static void sample_planar(const Problem& p, const KernelTaps<S, T>& taps, int co
 }
 
 template <class S, int L, int T>
-static void map_gradient_planar(const Problem& p, const KernelTaps<S, T>& taps, Chunk<S>& points,
+static void warp_gradient_planar(const Problem& p, const KernelTaps<S, T>& taps, Chunk<S>& points,
                                 const S* planes, const void* gradient, const Tile& tile) {
   using V = Vec<S, L>;
   const TapOffsets<T> offsets(taps, points.count, p, p.input.h);

@@ -1,5 +1,5 @@
 // Where a chunk of output pixels is sampled, and the way back: gradients of points to gradients of
-// the map that made them. A chunk is a run of up to kChunk output pixels, across rows.
+// the warp that made them. A chunk is a run of up to kChunk output pixels, across rows.
 #pragma once
 
 #include "problem.h"
@@ -26,6 +26,7 @@ MMSTN_INLINE void fill_slack(Line<S>& line, int count, S value) {
 template <class S>
 struct Chunk {
   int count;
+  bool known;                                    // no coordinate is NaN
   Line<S> x, y;                                  // pixel coordinates
   Line<S> slope_x, slope_y;                      // d(place)/dx, d(place)/dy; not with zero padding
   Line<S> j, i;                                  // j', i', for the gradient
@@ -33,31 +34,38 @@ struct Chunk {
   Line<S> gx, gy;                                // dL/dx, dL/dy
 };
 
-// The map of one transformer of one image.
+// The warp of one transformer of one image.
 template <class S, int L>
-struct Transformer {
+struct Warp {
   using V = Vec<S, L>;
   const Problem& problem;
   const S* data;
-  PixelMap<double> map;
+  PixelWarp<double> matrix;
+  bool known = false;  // no point of it is NaN
 
-  Transformer(const Problem& p, int64_t n, int64_t k)
-      : problem(p), data((const S*)p.map + n * p.map_n + k * p.map_k) {
+  Warp(const Problem& p, int64_t n, int64_t k)
+      : problem(p), data((const S*)p.warp + n * p.warp_n + k * p.warp_k) {
     if (p.source != Source::kGrid)
-      map = pixel_map(data, p.source == Source::kProjective, p.height, p.width, p.out_height,
-                      p.out_width, p.align_corners);
+      matrix = pixel_warp(data, p.source == Source::kProjective, p.height, p.width, p.out_height,
+                          p.out_width, p.align_corners);
+    if (p.source != Source::kGrid) {
+      double sum = 0;
+      for (int c = 0; c < 3; ++c) sum += matrix.x[c] + matrix.y[c] + matrix.w[c];
+      known = finite(sum);
+    }
   }
 
   // The points of output pixels [first, first + count).
   void points(Chunk<S>& chunk, int64_t first, int count, bool for_gradient) const {
     chunk.count = count;
+    chunk.known = known;
     if (problem.source == Source::kGrid)
       grid_points(chunk, first, count);
     else if (problem.source == Source::kProjective)
       matrix_points<true>(chunk, first, count, for_gradient);
     else
       matrix_points<false>(chunk, first, count, for_gradient);
-    // What lies behind the chunk is computed with: it must touch nothing that no point touches.
+    // Lanes past the end repeat the last point, so they read nothing new.
     fill_slack(chunk.x, count, chunk.x[count - 1]);
     fill_slack(chunk.y, count, chunk.y[count - 1]);
   }
@@ -71,7 +79,7 @@ struct Transformer {
     const V lanes = iota<V>();
     for (int q = 0; q < count; ++i, j = 0) {
       const double di = double(i) - middle_i;
-      const Row<S> row(map, di, projective);
+      const Row<S> row(matrix, di, projective);
       const int end = int(q + (width - j) < count ? q + (width - j) : count);
       for (int at = q; at < end; at += L) {
         const V dj = lanes + (S(j + (at - q)) - middle_j);
@@ -96,21 +104,28 @@ struct Transformer {
   void grid_points(Chunk<S>& chunk, int64_t first, int count) const {
     const Axis<S> ax(problem.width, problem.align_corners), ay(problem.height, problem.align_corners);
     const S* p = data + 2 * first;
+    V check = {};  // becomes NaN with any of the points
     int q = 0;
     for (; q + L <= count; q += L) {
       __builtin_prefetch(p + 2 * (q + kChunk));  // the next chunk's
       __builtin_prefetch(p + 2 * (q + kChunk) + L);
       const V a = load<V>(p + 2 * q), b = load<V>(p + 2 * q + L);
-      store(chunk.x + q, ax.pixel(shuffle<PickStrided<L, 0>>(a, b)));
-      store(chunk.y + q, ay.pixel(shuffle<PickStrided<L, 1>>(a, b)));
+      const V x = ax.pixel(shuffle<PickStrided<L, 0>>(a, b));
+      const V y = ay.pixel(shuffle<PickStrided<L, 1>>(a, b));
+      store(chunk.x + q, x);
+      store(chunk.y + q, y);
+      check += (x - x) + (y - y);
     }
     for (; q < count; ++q) {
-      chunk.x[q] = ax.pixel(p[2 * q]);
-      chunk.y[q] = ay.pixel(p[2 * q + 1]);
+      const S x = ax.pixel(p[2 * q]), y = ay.pixel(p[2 * q + 1]);
+      chunk.x[q] = x;
+      chunk.y[q] = y;
+      check[0] += (x - x) + (y - y);
     }
+    chunk.known = is_number(sum(check));
   }
 
-  // Adds the chunk's share of the gradient of the matrix's map to `sums`, (3 x 3).
+  // Adds the chunk's share of the gradient of the warp to `sums`, (3 x 3).
   template <bool projective>
   void add_gradient(Chunk<S>& chunk, double* sums) const {
     for (Line<S>* line : {&chunk.gx, &chunk.gy, &chunk.j, &chunk.i})
@@ -118,7 +133,7 @@ struct Transformer {
     if (projective)
       for (Line<S>* line : {&chunk.inverse_w, &chunk.plane_x, &chunk.plane_y, &chunk.moves_w})
         fill_slack(*line, chunk.count, S(0));
-    MapSums<V> total;
+    WarpSums<V> total;
     for (int q = 0; q < chunk.count; q += L) {
       Point<V> p;
       if (projective) {

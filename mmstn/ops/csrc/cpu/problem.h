@@ -9,7 +9,7 @@ namespace mmstn {
 enum class DType : int32_t { kFloat, kDouble, kHalf, kBFloat16 };
 enum class Source : int32_t { kAffine, kProjective, kGrid };
 
-struct MapView {  // (N, C, H, W), strides in elements
+struct InputView {  // (N, C, H, W), strides in elements
   void* data = nullptr;
   DType dtype = DType::kFloat;
   int64_t n = 0, c = 0, h = 0, w = 0;
@@ -29,8 +29,8 @@ struct Block {  // channels that are sampled together, and how many lanes they t
 // One unit of work: channel blocks of an image at the points [begin, end) of its K H' W'.
 struct Task {
   int64_t n, first_block, last_block, begin, end;
-  int64_t first_map;     // of the transformers that these points belong to
-  double* map_gradient;  // (transformers of this task, 9), sums of this task only
+  int64_t first_warp;     // of the transformers that these points belong to
+  double* warp_gradient;  // (transformers of this task, 9), sums of this task only
 };
 
 struct Problem {
@@ -38,13 +38,13 @@ struct Problem {
   int64_t mode, padding;
   bool align_corners;
   Source source;
-  const void* map;  // matrices or grids in the type of computation, contiguous but for n and k
-  int64_t map_n, map_k;
-  MapView input;
+  const void* warp;  // matrices or grids in the type of computation, contiguous but for n and k
+  int64_t warp_n, warp_k;
+  InputView input;
   SampleView samples;     // the output, or its gradient
-  MapView input_gradient;  // without data: not wanted
+  InputView input_gradient;  // without data: not wanted
   bool input_gradient_is_zero;  // it was cleared already, so that only what is touched is written
-  bool wants_map_gradient;
+  bool wants_warp_gradient;
   void* grid_gradient;  // (N, K, H', W', 2), in the type of computation
   const Block* blocks;
 };

@@ -56,10 +56,10 @@ template <class S, int L>
 class Runner {
  public:
   Runner(const Problem& problem, bool backward)
-      : p_(problem), map_{0, problem.height, 0, problem.width},
+      : p_(problem), whole_{0, problem.height, 0, problem.width},
         points_(problem.out_height * problem.out_width), backward_(backward),
         to_input_(backward && problem.input_gradient.data),
-        to_map_(backward && problem.wants_map_gradient) {}
+        to_warp_(backward && problem.wants_warp_gradient) {}
 
   void run(const Task& task) {
     for (int64_t b = task.first_block; b < task.last_block; ++b) {
@@ -77,17 +77,17 @@ class Runner {
   __attribute__((noinline)) void run_mode(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const int64_t count = task.end - task.begin;
-    Region region = map_;
+    Region region = whole_;
     // Without corners a pass over the points finds what they touch: worth it where they are few.
     if (corners<mode>(task, &region))
       region = inside(region);
-    else if (map_.area() > 2 * count)
+    else if (whole_.area() > 2 * count)
       region = inside(touched<mode>(task));
-    if (4 * region.area() > 3 * map_.area()) region = map_;  // in one run
+    if (4 * region.area() > 3 * whole_.area()) region = whole_;  // in one run
     if (use_planes<mode>(region, count, block.width)) {
       run_planar<mode>(task, b);
     } else if (few_points<mode>(region, count)) {
-      switch_width<mode, true>(task, b, map_);
+      switch_width<mode, true>(task, b, region);
     } else if (mode == kBilinear && block.width == 1) {
       run_cells(task, b, region);
     } else {
@@ -116,16 +116,23 @@ class Runner {
       run_packed<mode, 2, fetched>(task, b, region);
   }
 
+  // What scratch memory is made for: the region, or a whole input that is so small that its border
+  // need not be cleared for every region anew.
+  Region window(const Region& region) const {
+    constexpr int64_t small = 1 << 14;
+    return whole_.area() <= small ? whole_ : region;
+  }
+
   // A copy of a larger region than this would not fit any cache.
   static constexpr int64_t kLargestCopy = 1 << 24;
 
-  // Whether a copy of the region would cost more than to sample from the map's planes in place.
+  // Whether a copy of the region would cost more than to sample from the input's planes in place.
   template <int mode>
   bool use_planes(const Region& region, int64_t count, int width) const {
     if (p_.input.dtype != dtype_of<S>() || p_.input.w != 1) return false;
     if (mode == kBilinear && p_.width < 2) return false;  // it reads two pixels of a row at once
     if (p_.input.h < 0 || p_.height * p_.input.h > INT32_MAX) return false;
-    const MapView& d = p_.input_gradient;
+    const InputView& d = p_.input_gradient;
     if (to_input_ && (d.dtype != dtype_of<S>() || d.w != 1 || d.h != p_.width)) return false;
     if (region.area() > kLargestCopy) return true;
     // Only bilinear cells have a copy for single channels, which costs little.
@@ -145,7 +152,7 @@ class Runner {
   // Coordinates this large may be off by a pixel in float32.
   static constexpr double kFarCorner = 1 << 16;
 
-  // The corners of an affine map say what it touches, to the pixel that a rounding error may add on
+  // The corners of an affine warp say what it touches, to the pixel that a rounding error may add on
   // every side; false where they say nothing.
   template <int mode>
   bool corners(const Task& task, Region* region) const {
@@ -155,13 +162,13 @@ class Runner {
     for (int64_t at = task.begin; at < task.end;) {
       const int64_t k = at / points_, begin = k * points_;
       const int64_t end = begin + points_ < task.end ? begin + points_ : task.end;
-      const PixelMap<double> map = Transformer<S, L>(p_, task.n, k).map;
+      const PixelWarp<double> warp = Warp<S, L>(p_, task.n, k).matrix;
       const int64_t rows[2] = {(at - begin) / p_.out_width, (end - 1 - begin) / p_.out_width};
       for (int corner = 0; corner < 4; ++corner) {
         const double i = double(rows[corner / 2]) - 0.5 * double(p_.out_height - 1);
         const double j = (corner % 2 ? 0.5 : -0.5) * double(p_.out_width - 1);
-        const double point[2] = {map.x[0] * j + map.x[1] * i + map.x[2] + map.offset_x,
-                                 map.y[0] * j + map.y[1] * i + map.y[2] + map.offset_y};
+        const double point[2] = {warp.x[0] * j + warp.x[1] * i + warp.x[2] + warp.offset_x,
+                                 warp.y[0] * j + warp.y[1] * i + warp.y[2] + warp.offset_y};
         for (int a = 0; a < 2; ++a) {
           if (!(absolute(point[a]) < kFarCorner)) return false;
           const double edge = p_.padding == kBorder ? 0 : 4;
@@ -172,9 +179,9 @@ class Runner {
       }
       at = end;
     }
-    constexpr int before = Kernel<mode>::first - 1, behind = before + Kernel<mode>::taps + 2;
-    *region = {int64_t(low[1]) + before, int64_t(high[1]) + behind, int64_t(low[0]) + before,
-               int64_t(high[0]) + behind};
+    constexpr int before = Kernel<mode>::first - 1, after = before + Kernel<mode>::taps + 2;
+    *region = {int64_t(low[1]) + before, int64_t(high[1]) + after, int64_t(low[0]) + before,
+               int64_t(high[0]) + after};
     return true;
   }
 
@@ -182,9 +189,9 @@ class Runner {
   Region touched(const Task& task) {
     Region region{p_.height, 0, p_.width, 0};
     typename TapsOf<mode, S>::type taps;
-    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t, int64_t first, int count) {
+    for_chunks<kChunk>(task, [&](const Warp<S, L>& t, int64_t, int64_t first, int count) {
       t.points(chunk_, first, count, false);
-      taps_of<mode, S, L>(p_, map_, chunk_, taps);
+      taps_of<mode, S, L>(p_, whole_, chunk_, taps);
       widen(region, taps, count);
     });
     return region;
@@ -203,7 +210,7 @@ class Runner {
     int64_t at = task.begin;
     while (at < task.end) {
       const int64_t k = at / points_, stop = (k + 1) * points_ < task.end ? (k + 1) * points_ : task.end;
-      const Transformer<S, L> transformer(p_, task.n, k);
+      const Warp<S, L> transformer(p_, task.n, k);
       for (; at < stop; at += most)
         f(transformer, k, at - k * points_, int(stop - at < most ? stop - at : most));
       at = stop;
@@ -212,7 +219,7 @@ class Runner {
 
   // What is done with the gradient of points once a chunk is through.
   template <int mode>
-  MMSTN_INLINE void finish(const Transformer<S, L>& t, const Task& task, int64_t b, int64_t k,
+  MMSTN_INLINE void finish(const Warp<S, L>& t, const Task& task, int64_t b, int64_t k,
                            int64_t first) {
     if (mode == kBilinear && p_.padding != kZeros)
       for (int q = 0; q < chunk_.count; ++q) {
@@ -224,9 +231,9 @@ class Runner {
           chunk_, (S*)p_.grid_gradient + 2 * ((task.n * p_.transformers + k) * points_ + first),
           b > task.first_block);
     else if (p_.source == Source::kProjective)
-      t.template add_gradient<true>(chunk_, task.map_gradient + 9 * (k - task.first_map));
+      t.template add_gradient<true>(chunk_, task.warp_gradient + 9 * (k - task.first_warp));
     else
-      t.template add_gradient<false>(chunk_, task.map_gradient + 9 * (k - task.first_map));
+      t.template add_gradient<false>(chunk_, task.warp_gradient + 9 * (k - task.first_warp));
   }
 
   // Sets the gradient of the input to zero where nothing is touched.
@@ -242,8 +249,9 @@ class Runner {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const Tile tile{s.dtype, s.c, s.point, int(block.count)};
-    const Padded padded(region);
-    const bool reads = !backward_ || (to_map_ && mode != kNearest);
+    const Region window = fetched ? whole_ : this->window(region);
+    const Padded padded(window);
+    const bool reads = !backward_ || (to_warp_ && mode != kNearest);
     typename TapsOf<mode, S>::type taps;
     Places<fetched ? T : 1> places, d_places;
     S *scratch = nullptr, *d_scratch = nullptr;
@@ -258,21 +266,21 @@ class Runner {
       // Bilinear taps count from the border's corner, others from that of the region.
       const int64_t corner = mode == kBilinear ? 0 : padded.offset(0, 0) * W;
       if (reads) {
-        scratch = scratch_.template zero_bordered<W>(region);
-        pack<S, W, L>(scratch, p_.input, task.n, block, region);
+        scratch = scratch_.template zero_bordered<W>(window);
+        pack<S, W, L>(scratch, window, p_.input, task.n, block, region);
         scratch += corner;
       }
       if (to_input_) {
-        d_scratch = d_scratch_.template zero_bordered<W>(region);
-        zero_inside<S, W>(d_scratch, padded);
+        d_scratch = d_scratch_.template zero_bordered<W>(window);
+        zero_inside<S, W>(d_scratch, window, region);
         d_scratch += corner;
       }
     }
     const int64_t pitch = fetched ? T * kFew : padded.pitch;
-    for_chunks<fetched ? kFew : kChunk>(task, [&](const Transformer<S, L>& t, int64_t k,
+    for_chunks<fetched ? kFew : kChunk>(task, [&](const Warp<S, L>& t, int64_t k,
                                                   int64_t first, int count) {
-      t.points(chunk_, first, count, to_map_);
-      taps_of<mode, S, L>(p_, region, chunk_, taps);
+      t.points(chunk_, first, count, to_warp_);
+      taps_of<mode, S, L>(p_, window, chunk_, taps);
       if constexpr (fetched) {
         if (reads) {
           find_pixels(places, taps, count, p_, p_.input);
@@ -290,7 +298,7 @@ class Runner {
         sample_packed<S, W, (L > 4)>(taps, count, scratch, pitch, data, tile);
         return;
       }
-      if (to_input_ && to_map_)
+      if (to_input_ && to_warp_)
         gradient_packed<S, W, true, true, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
       else if (to_input_)
         gradient_packed<S, W, true, false, (L > 4)>(taps, chunk_, scratch, d_scratch, pitch, data, tile);
@@ -300,12 +308,12 @@ class Runner {
         if (to_input_)
           scatter<S, W, T>(d_scratch, d_places, count, p_.input_gradient, task.n, block);
       }
-      if (to_map_) finish<mode>(t, task, b, k, first);
+      if (to_warp_) finish<mode>(t, task, b, k, first);
     });
     if (!fetched && to_input_) {
       clear_around(task, block, region);
       d_scratch -= mode == kBilinear ? 0 : padded.offset(0, 0) * W;
-      unpack<S, W, L>(d_scratch, p_.input_gradient, task.n, block, region);
+      unpack<S, W, L>(d_scratch, window, p_.input_gradient, task.n, block, region);
     }
   }
 
@@ -313,34 +321,34 @@ class Runner {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
     const Tile tile{s.dtype, s.c, s.point, 1};
-    const Padded padded(region);
+    const Region window = this->window(region);
     CellTaps<S> taps;
     S *scratch = nullptr, *d_scratch = nullptr;
-    if (!backward_ || to_map_) {
-      scratch = cells_.template zero_bordered<2>(region);
-      pack_cells<S, L>(scratch, p_.input, task.n, block.first, region);
+    if (!backward_ || to_warp_) {
+      scratch = cells_.template zero_bordered<2>(window);
+      pack_cells<S, L>(scratch, window, p_.input, task.n, block.first, region);
     }
     if (to_input_) {
-      const GradientCells cells(padded);
-      d_scratch = d_scratch_.reserve(4 * cells.count(padded) + 4 * kSlack);
-      zero_cells(d_scratch, cells, padded);
+      const Padded padded(window);
+      d_scratch = d_scratch_.reserve(4 * GradientCells(padded).count(padded) + 4 * kSlack);
+      zero_cells(d_scratch, window, region);
     }
-    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
-      t.points(chunk_, first, count, to_map_);
-      make_cell_taps<S, L>(p_, region, chunk_, taps, to_input_);
+    for_chunks<kChunk>(task, [&](const Warp<S, L>& t, int64_t k, int64_t first, int count) {
+      t.points(chunk_, first, count, to_warp_);
+      make_cell_taps<S, L>(p_, window, chunk_, taps, to_input_);
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_cells<S, L>(taps, count, scratch, data, tile);
-      if (to_input_ && to_map_)
+      if (to_input_ && to_warp_)
         gradient_cells<S, L, true, true>(taps, chunk_, scratch, d_scratch, data, tile);
       else if (to_input_)
         gradient_cells<S, L, true, false>(taps, chunk_, scratch, d_scratch, data, tile);
       else
         gradient_cells<S, L, false, true>(taps, chunk_, scratch, d_scratch, data, tile);
-      if (to_map_) finish<kBilinear>(t, task, b, k, first);
+      if (to_warp_) finish<kBilinear>(t, task, b, k, first);
     });
     if (to_input_) {
       clear_around(task, block, region);
-      unpack_cells<S, L>(d_scratch, p_.input_gradient, task.n, block.first, region);
+      unpack_cells<S, L>(d_scratch, window, p_.input_gradient, task.n, block.first, region);
     }
   }
 
@@ -348,7 +356,7 @@ class Runner {
   __attribute__((noinline)) void run_planar(const Task& task, int64_t b) {
     const Block& block = p_.blocks[b];
     const SampleView& s = p_.samples;
-    const MapView& d_input = p_.input_gradient;
+    const InputView& d_input = p_.input_gradient;
     const Tile tile{s.dtype, s.c, s.point, int(block.count)};
     typename TapsOf<mode, S>::type taps;
     const S* planes = (const S*)p_.input.data + task.n * p_.input.n + block.first * p_.input.c;
@@ -357,22 +365,22 @@ class Runner {
       d_planes = (S*)d_input.data + task.n * d_input.n + block.first * d_input.c;
       clear_around(task, block, Region{0, 0, 0, 0});
     }
-    for_chunks<kChunk>(task, [&](const Transformer<S, L>& t, int64_t k, int64_t first, int count) {
-      t.points(chunk_, first, count, to_map_);
-      taps_of<mode, S, L>(p_, map_, chunk_, taps);
+    for_chunks<kChunk>(task, [&](const Warp<S, L>& t, int64_t k, int64_t first, int count) {
+      t.points(chunk_, first, count, to_warp_);
+      taps_of<mode, S, L>(p_, whole_, chunk_, taps);
       void* data = at(s.data, s.dtype, task.n * s.n + k * s.k + block.first * s.c + first * s.point);
       if (!backward_) return sample_planar<S, L>(p_, taps, count, planes, data, tile);
       // Two passes: together they need more registers than there are.
-      if (to_map_) map_gradient_planar<S, L>(p_, taps, chunk_, planes, data, tile);
+      if (to_warp_) warp_gradient_planar<S, L>(p_, taps, chunk_, planes, data, tile);
       if (to_input_) input_gradient_planar<S, L>(p_, taps, count, d_planes, data, tile);
-      if (to_map_) finish<mode>(t, task, b, k, first);
+      if (to_warp_) finish<mode>(t, task, b, k, first);
     });
   }
 
   const Problem& p_;
-  const Region map_;
+  const Region whole_;
   const int64_t points_;
-  const bool backward_, to_input_, to_map_;
+  const bool backward_, to_input_, to_warp_;
   Scratch<S> scratch_, cells_, d_scratch_;
   Chunk<S> chunk_;
 };

@@ -96,7 +96,7 @@ MMSTN_INLINE void keep_in_memory(A& array) {
   __asm__("" : "+m"(array));
 }
 
-// Element i of the result is element pick::at(i) of a and b, one behind the other.
+// Element i of the result is element pick::at(i) of a and b, one after the other.
 #if defined(__clang__)
 template <class V, class Pick, int... I>
 MMSTN_INLINE V shuffle_(V a, V b, std::integer_sequence<int, I...>) {
@@ -121,7 +121,7 @@ MMSTN_INLINE H half(V v) {
   return h;
 }
 
-// Vectors one behind the other.
+// Vectors one after the other.
 template <class V>
 MMSTN_INLINE V join(V a) {
   return a;

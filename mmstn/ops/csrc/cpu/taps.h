@@ -6,7 +6,7 @@
 namespace mmstn {
 namespace MMSTN_ARCH {
 
-// A part of the map: [y0, y1) x [x0, x1).
+// A part of the input: [y0, y1) x [x0, x1).
 struct Region {
   int64_t y0, y1, x0, x1;
   MMSTN_INLINE int64_t area() const { return y1 > y0 && x1 > x0 ? (y1 - y0) * (x1 - x0) : 0; }
@@ -31,7 +31,7 @@ template <class S>
 struct RegionAxis {
   int32_t first, size;  // pixels of the region
   S least, most;        // points further out touch nothing either, and stop here
-  S nowhere;            // a place outside the map
+  S nowhere;            // a place outside the input
 
   MMSTN_INLINE RegionAxis(const Axis<S>& axis, int64_t begin, int64_t end)
       : first(int32_t(begin)), size(int32_t(end - begin)), least(S(begin - 2)), most(S(end)),
@@ -42,7 +42,7 @@ struct RegionAxis {
   }
 };
 
-// Border and reflection padding: moves the points of a chunk to where the map is read for them.
+// Border and reflection padding: moves the points of a chunk to where the input is read for them.
 template <int padding, class S, int L>
 MMSTN_INLINE void place_points_(const Problem& problem, Chunk<S>& chunk) {
   using V = Vec<S, L>;
@@ -67,8 +67,8 @@ static void place_points(const Problem& p, Chunk<S>& chunk) {
 }
 
 // The bilinear cells of L points that were placed: their upper left pixels, and how far the points
-// are from these. A point with a NaN has a cell of zeros outside the map, and weights of NaN.
-template <class S, int L>
+// are from these. A point with a NaN has a cell of zeros outside the input, and weights of NaN.
+template <class S, int L, bool known>
 struct Cell {
   using V = Vec<S, L>;
   using Index = Vec<int32_t, L>;
@@ -78,13 +78,19 @@ struct Cell {
   MMSTN_INLINE Cell(const Chunk<S>& chunk, int q, const RegionAxis<S>& ax,
                     const RegionAxis<S>& ay) {
     const V x = load<V>(chunk.x.v + q), y = load<V>(chunk.y.v + q);
-    const auto known = is_number(x) & is_number(y);
-    split(select(known, clip(x, splat<V>(ax.least), splat<V>(ax.most)), splat<V>(ax.nowhere)), ax,
-          &ix, &tx);
-    split(select(known, clip(y, splat<V>(ay.least), splat<V>(ay.most)), splat<V>(ay.nowhere)), ay,
-          &iy, &ty);
-    tx = select(known, tx, x + y);
-    ty = select(known, ty, x + y);
+    V near_x = clip(x, splat<V>(ax.least), splat<V>(ax.most));
+    V near_y = clip(y, splat<V>(ay.least), splat<V>(ay.most));
+    const auto numbers = is_number(x) & is_number(y);
+    if (!known) {
+      near_x = select(numbers, near_x, splat<V>(ax.nowhere));
+      near_y = select(numbers, near_y, splat<V>(ay.nowhere));
+    }
+    split(near_x, ax, &ix, &tx);
+    split(near_y, ay, &iy, &ty);
+    if (!known) {
+      tx = select(numbers, tx, x + y);
+      ty = select(numbers, ty, x + y);
+    }
   }
   // Where the cells are in the padded region.
   MMSTN_INLINE Index offset(int64_t pitch) const { return (iy + 2) * int32_t(pitch) + ix + 2; }
@@ -104,16 +110,15 @@ struct BilinearTaps {
   Line<S> w00, w01, w10, w11;
 };
 
-template <class S, int L>
-static void make_taps(const Problem& problem, const Region& region, Chunk<S>& chunk,
-                      BilinearTaps<S>& taps) {
+template <class S, int L, bool known>
+static void bilinear_taps(const Problem& problem, const Region& region, const Chunk<S>& chunk,
+                          BilinearTaps<S>& taps) {
   using V = Vec<S, L>;
   const RegionAxis<S> ax(Axis<S>(problem.width, problem.align_corners), region.x0, region.x1);
   const RegionAxis<S> ay(Axis<S>(problem.height, problem.align_corners), region.y0, region.y1);
   const Padded padded(region);
-  place_points<S, L>(problem, chunk);
   for (int q = 0; q < chunk.count; q += L) {
-    const Cell<S, L> cell(chunk, q, ax, ay);
+    const Cell<S, L, known> cell(chunk, q, ax, ay);
     V wx[2], wy[2];
     Kernel<kBilinear>::weights(cell.tx, wx);
     Kernel<kBilinear>::weights(cell.ty, wy);
@@ -129,6 +134,16 @@ static void make_taps(const Problem& problem, const Region& region, Chunk<S>& ch
     store(taps.w10 + q, wy[1] * wx[0]);
     store(taps.w11 + q, wy[1] * wx[1]);
   }
+}
+
+template <class S, int L>
+MMSTN_INLINE void make_taps(const Problem& problem, const Region& region, Chunk<S>& chunk,
+                            BilinearTaps<S>& taps) {
+  place_points<S, L>(problem, chunk);
+  if (chunk.known)
+    bilinear_taps<S, L, true>(problem, region, chunk, taps);
+  else
+    bilinear_taps<S, L, false>(problem, region, chunk, taps);
 }
 
 // Any other kernel: T columns and T rows for every point. Those that show no pixel are beyond the
@@ -203,7 +218,7 @@ MMSTN_INLINE void taps_of(const Problem& p, const Region& region, Chunk<S>& chun
     make_taps<mode, S, L>(p, region, chunk, taps);
 }
 
-// Widens `region` by what the chunk touches, with taps that count from the map's corner.
+// Widens `region` by what the chunk touches, with taps that count from the input's corner.
 template <class S>
 static void widen(Region& region, const BilinearTaps<S>& taps, int count) {
   const int32_t* iy = taps.iy.v;

@@ -94,7 +94,7 @@ __attribute__((noinline)) static void write_elements(void* to, const S* from, DT
     convert_out((uint16_t*)to, from, stride, count, [](S x) { return to_bfloat16(float(x)); });
 }
 
-// L numbers of one row of a map, and zeros behind its last one.
+// L numbers of one row of the input, and zeros after its last one.
 template <class S, int L>
 MMSTN_INLINE Vec<S, L> read_pixels(const void* from, DType dtype, int64_t stride, int64_t count) {
   if (count >= L && stride == 1 && dtype == dtype_of<S>()) return load<Vec<S, L>>((const S*)from);

@@ -6,7 +6,7 @@
 // the channels of one pixel, so that all its loads are of whole cache lines; in planes it walks over
 // neighbouring pixels.
 //
-// The gradient of a map is summed inside the block before it leaves it. The gradient of the input is
+// The gradient of a warp is summed inside the block before it leaves it. The gradient of the input is
 // scattered with atomics, or, where PyTorch asks for deterministic algorithms, gathered: a block owns
 // a tile of the input, looks through the points of its image in a fixed order, and adds those that
 // touch the tile.
@@ -28,17 +28,17 @@ struct Shape {
   int64_t padding;
   bool align_corners, projective, grid;
 
-  Shape(const Sizes& s, const at::Tensor& map, int64_t padding, bool align_corners)
+  Shape(const Sizes& s, const at::Tensor& warp, int64_t padding, bool align_corners)
       : images(s.images), channels(s.channels), height(s.height), width(s.width),
         transformers(s.transformers), out_height(s.out_height), out_width(s.out_width),
         points(s.out_height * s.out_width), padding(padding), align_corners(align_corners),
-        projective(is_projective(map)), grid(is_grid(map)) {}
+        projective(is_projective(warp)), grid(is_grid(warp)) {}
 };
 
 struct Strides {
   int64_t n, k, c, y, x;
 };
-Strides map_strides(const at::Tensor& t) {
+Strides input_strides(const at::Tensor& t) {
   return {t.stride(0), 0, t.stride(1), t.stride(2), t.stride(3)};
 }
 Strides sample_strides(const at::Tensor& t) {
@@ -66,13 +66,13 @@ struct Tiling {
   }
 };
 
-// The point of output pixel (i, j). `map` is in shared memory for matrices.
+// The point of output pixel (i, j). `warp` is in shared memory for matrices.
 template <class S>
 struct PointOf {
   Point<S> point;
   S dj, di;
 
-  __device__ PointOf(const Shape& s, const PixelMap<S>& map, const S* grid, int64_t p) {
+  __device__ PointOf(const Shape& s, const PixelWarp<S>& warp, const S* grid, int64_t p) {
     if (s.grid) {
       point.x = Axis<S>(s.width, s.align_corners).pixel(grid[2 * p]);
       point.y = Axis<S>(s.height, s.align_corners).pixel(grid[2 * p + 1]);
@@ -81,25 +81,25 @@ struct PointOf {
     const int64_t i = p / s.out_width, j = p - i * s.out_width;
     dj = S(j) - S(0.5) * S(s.out_width - 1);
     di = S(i) - S(0.5) * S(s.out_height - 1);
-    const Row<S> row(map, di, s.projective);
+    const Row<S> row(warp, di, s.projective);
     point = s.projective ? row_point<true>(row, dj) : row_point<false>(row, dj);
   }
 };
 
 template <class S>
-__device__ void shared_map(PixelMap<S>* shared, const Shape& s, const S* matrix) {
+__device__ void shared_warp(PixelWarp<S>* shared, const Shape& s, const S* matrix) {
   if (s.grid) return;
   if (threadIdx.x == 0 && threadIdx.y == 0) {
-    const PixelMap<double> map = pixel_map(matrix, s.projective, s.height, s.width, s.out_height,
+    const PixelWarp<double> warp = pixel_warp(matrix, s.projective, s.height, s.width, s.out_height,
                                            s.out_width, s.align_corners);
     for (int c = 0; c < 3; ++c) {
-      shared->x[c] = S(map.x[c]);
-      shared->y[c] = S(map.y[c]);
-      shared->w[c] = S(map.w[c]);
+      shared->x[c] = S(warp.x[c]);
+      shared->y[c] = S(warp.y[c]);
+      shared->w[c] = S(warp.w[c]);
     }
-    shared->scale = S(map.scale);
-    shared->offset_x = S(map.offset_x);
-    shared->offset_y = S(map.offset_y);
+    shared->scale = S(warp.scale);
+    shared->offset_x = S(warp.offset_x);
+    shared->offset_y = S(warp.offset_y);
   }
   __syncthreads();
 }
@@ -139,7 +139,7 @@ struct AxisTaps {
     K::slopes(x - base, slope);
     for (int t = 0; t < taps; ++t) {
       const S at = base + S(K::first + t);
-      // Bilinear points were placed inside the map already: what lies outside now is nothing.
+      // Bilinear points were placed inside the input already: what lies outside now is nothing.
       const S shown = mode == kBilinear ? pad_index<kZeros>(at, axis, S(-1))
                                         : pad_index<padding>(at, axis, S(-1));
       index[t] = known ? int64_t(shown) : int64_t(-1);
@@ -156,19 +156,19 @@ __device__ S value(const T* plane, int64_t y, int64_t x, const Strides& s) {
 
 template <int mode, class T, class O, class S>
 __global__ void __launch_bounds__(kThreads)
-    sample_kernel(Shape shape, Tiling tiling, const T* input, Strides in, const S* maps,
-                  int64_t map_n, int64_t map_k, O* samples, Strides out) {
-  __shared__ PixelMap<S> shared;
+    sample_kernel(Shape shape, Tiling tiling, const T* input, Strides in, const S* warps,
+                  int64_t warp_n, int64_t warp_k, O* samples, Strides out) {
+  __shared__ PixelWarp<S> shared;
   const int64_t p = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t first =
       int64_t(blockIdx.y) * blockDim.x * tiling.channels_per_thread + threadIdx.x;
   for (int64_t nk = blockIdx.z; nk < shape.images * shape.transformers; nk += gridDim.z) {
     const int64_t n = nk / shape.transformers, k = nk % shape.transformers;
-    const S* map = maps + n * map_n + k * map_k;
+    const S* warp = warps + n * warp_n + k * warp_k;
     __syncthreads();
-    shared_map(&shared, shape, map);
+    shared_warp(&shared, shape, warp);
     if (p >= shape.points) continue;
-    const PointOf<S> at(shape, shared, map, p);
+    const PointOf<S> at(shape, shared, warp, p);
     const bool known = is_number(at.point.x) && is_number(at.point.y);
     const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
     const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
@@ -194,7 +194,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// What takes the nine sums from the gradient of the map in pixels to that of the matrix.
+// What takes the nine sums from the gradient of the warp in pixels to that of the matrix.
 struct Factors {
   double of[9];
 
@@ -219,27 +219,27 @@ __device__ S block_sum(S v, S* scratch) {
   return v;
 }
 
-// Gradients of the maps (if `d_maps`) and, by atomics, of the input (if `d_input`, in type S,
+// Gradients of the warps (if `d_warps`) and, by atomics, of the input (if `d_input`, in type S,
 // contiguous). For matrices every block writes its nine sums to a place of its own, (N K, blocks, 9);
-// for grids d_maps is (N, K, H', W', 2), and the blocks of one point's channels add to it: `shares`
+// for grids d_warps is (N, K, H', W', 2), and the blocks of one point's channels add to it: `shares`
 // of them, each in a copy of its own.
 template <int mode, class T, class O, class S>
 __global__ void __launch_bounds__(kThreads)
-    gradient_kernel(Shape shape, Tiling tiling, const T* input, Strides in, const S* maps,
-                    int64_t map_n, int64_t map_k, const O* gradients, Strides out, S* d_input,
-                    Strides d_in, Factors factors, S* d_maps) {
-  __shared__ PixelMap<S> shared;
+    gradient_kernel(Shape shape, Tiling tiling, const T* input, Strides in, const S* warps,
+                    int64_t warp_n, int64_t warp_k, const O* gradients, Strides out, S* d_input,
+                    Strides d_in, Factors factors, S* d_warps) {
+  __shared__ PixelWarp<S> shared;
   __shared__ S scratch[32];
   const int64_t p = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t first =
       int64_t(blockIdx.y) * blockDim.x * tiling.channels_per_thread + threadIdx.x;
   for (int64_t nk = blockIdx.z; nk < shape.images * shape.transformers; nk += gridDim.z) {
     const int64_t n = nk / shape.transformers, k = nk % shape.transformers;
-    const S* map = maps + n * map_n + k * map_k;
+    const S* warp = warps + n * warp_n + k * warp_k;
     __syncthreads();
-    shared_map(&shared, shape, map);
+    shared_warp(&shared, shape, warp);
     const bool live = p < shape.points;
-    const PointOf<S> at(shape, shared, map, live ? p : 0);
+    const PointOf<S> at(shape, shared, warp, live ? p : 0);
     const bool known = is_number(at.point.x) && is_number(at.point.y);
     const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
     const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
@@ -259,7 +259,7 @@ __global__ void __launch_bounds__(kThreads)
           S line = S(0), slope = S(0);
 #pragma unroll
           for (int a = 0; a < Kernel<mode>::taps; ++a) {
-            if (d_maps) {
+            if (d_warps) {
               const S v = value<T, S>(plane, ty.index[b], tx.index[a], in);
               line += tx.weight[a] * v;
               slope += tx.slope[a] * v;
@@ -275,7 +275,7 @@ __global__ void __launch_bounds__(kThreads)
         gy += g * sy;
       }
     }
-    if (!d_maps) continue;
+    if (!d_warps) continue;
     if (shape.grid) {
       // Over the lanes that share a point, which are neighbours in a warp.
       for (int d = int(blockDim.x) / 2; d > 0; d /= 2) {
@@ -285,19 +285,19 @@ __global__ void __launch_bounds__(kThreads)
       if (live && threadIdx.x == 0) {
         const int64_t to =
             2 * ((int64_t(blockIdx.y) * shape.images * shape.transformers + nk) * shape.points + p);
-        d_maps[to] = gx * Axis<S>(shape.width, shape.align_corners).half;
-        d_maps[to + 1] = gy * Axis<S>(shape.height, shape.align_corners).half;
+        d_warps[to] = gx * Axis<S>(shape.width, shape.align_corners).half;
+        d_warps[to + 1] = gy * Axis<S>(shape.height, shape.align_corners).half;
       }
       continue;
     }
-    MapSums<S> sums;
+    WarpSums<S> sums;
     if (live) {
       if (shape.projective)
         sums.template add<true>(at.point, at.dj, at.di, gx, gy);
       else
         sums.template add<false>(at.point, at.dj, at.di, gx, gy);
     }
-    S* to = d_maps +
+    S* to = d_warps +
             9 * ((nk * gridDim.y + blockIdx.y) * int64_t(gridDim.x) + blockIdx.x);
     const bool writes = threadIdx.x == 0 && threadIdx.y == 0;
     for (int e = 0; e < 9; ++e) {
@@ -316,10 +316,10 @@ constexpr int kTile = 8, kTileChannels = 32;
 
 template <int mode, class O, class S>
 __global__ void __launch_bounds__(kThreads)
-    gather_kernel(Shape shape, const S* maps, int64_t map_n, int64_t map_k, const O* gradients,
+    gather_kernel(Shape shape, const S* warps, int64_t warp_n, int64_t warp_k, const O* gradients,
                   Strides out, S* d_input, Strides d_in) {
   __shared__ S tile[kTile * kTile][kTileChannels + 1];
-  __shared__ PixelMap<S> shared;
+  __shared__ PixelWarp<S> shared;
   __shared__ int kept[kThreads];
   __shared__ int counts_of_warps[kThreads / 32];
   const int id = threadIdx.x;
@@ -329,14 +329,14 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t n = blockIdx.z; n < shape.images; n += gridDim.z) {
     for (int e = id; e < kTile * kTile * (kTileChannels + 1); e += kThreads) (&tile[0][0])[e] = S(0);
     for (int64_t k = 0; k < shape.transformers; ++k) {
-      const S* map = maps + n * map_n + k * map_k;
+      const S* warp = warps + n * warp_n + k * warp_k;
       __syncthreads();
-      shared_map(&shared, shape, map);
+      shared_warp(&shared, shape, warp);
       for (int64_t round = 0; round < shape.points; round += kThreads) {
         const int64_t p = round + id;
         bool touches = false;
         if (p < shape.points) {
-          const PointOf<S> at(shape, shared, map, p);
+          const PointOf<S> at(shape, shared, warp, p);
           const bool known = is_number(at.point.x) && is_number(at.point.y);
           const AxisTaps<mode, S> tx(at.point.x, known, shape.width, shape.align_corners, shape.padding);
           const AxisTaps<mode, S> ty(at.point.y, known, shape.height, shape.align_corners, shape.padding);
@@ -362,7 +362,7 @@ __global__ void __launch_bounds__(kThreads)
         const int64_t c = c0 + lane;
         for (int q = 0; q < all; ++q) {
           const int64_t point = round + kept[q];
-          const PointOf<S> at(shape, shared, map, point);
+          const PointOf<S> at(shape, shared, warp, point);
           const AxisTaps<mode, S> tx(at.point.x, true, shape.width, shape.align_corners, shape.padding);
           const AxisTaps<mode, S> ty(at.point.y, true, shape.height, shape.align_corners, shape.padding);
           S g = S(0);
@@ -410,7 +410,7 @@ void with_mode(int64_t mode, F&& f) {
     f(std::integral_constant<int, kBicubic>{});
 }
 
-// Calls f with (type of the map's pixels, type of computation).
+// Calls f with (type of the input's pixels, type of computation).
 template <class F>
 void with_types(at::ScalarType pixels, at::ScalarType computed, F&& f) {
   if (computed == at::kDouble) {
@@ -423,7 +423,7 @@ void with_types(at::ScalarType pixels, at::ScalarType computed, F&& f) {
   return f(at::BFloat16(), float());
 }
 
-// Samples and their gradients have the type of the map or, under autocast, the wider one, which is
+// Samples and their gradients have the type of the input or, under autocast, the wider one, which is
 // the type of computation.
 template <class T, class S, class F>
 void with_samples(at::ScalarType samples, F&& f) {
@@ -434,19 +434,19 @@ void with_samples(at::ScalarType samples, F&& f) {
   f(S());
 }
 
-at::Tensor sample_cuda(const at::Tensor& input, const at::Tensor& any_map, int64_t out_height,
+at::Tensor sample_cuda(const at::Tensor& input, const at::Tensor& any_warp, int64_t out_height,
                        int64_t out_width, int64_t mode, int64_t padding, bool align_corners,
                        at::ScalarType dtype) {
   const at::cuda::CUDAGuard guard(input.device());
-  const at::Tensor map = contiguous_maps(any_map);
-  const Sizes s(input, map, out_height, out_width);
+  const at::Tensor warp = contiguous_warps(any_warp);
+  const Sizes s(input, warp, out_height, out_width);
   at::Tensor samples = empty_samples(input, s, dtype);
   if (samples.numel() == 0) return samples;
-  const Shape shape(s, map, padding, align_corners);
+  const Shape shape(s, warp, padding, align_corners);
   Tiling tiling(shape, input.stride(1) == 1 && s.channels > 1);
   tiling.blocks.z = grid_z(s.images * s.transformers);
   const auto stream = at::cuda::getCurrentCUDAStream();
-  with_types(input.scalar_type(), map.scalar_type(), [&](auto pixel, auto number) {
+  with_types(input.scalar_type(), warp.scalar_type(), [&](auto pixel, auto number) {
     using T = decltype(pixel);
     using S = decltype(number);
     with_samples<T, S>(dtype, [&](auto sample) {
@@ -454,8 +454,8 @@ at::Tensor sample_cuda(const at::Tensor& input, const at::Tensor& any_map, int64
       with_mode(mode, [&](auto m) {
         sample_kernel<decltype(m)::value, T, O, S>
             <<<tiling.blocks, tiling.threads, 0, stream>>>(
-                shape, tiling, input.const_data_ptr<T>(), map_strides(input),
-                map.const_data_ptr<S>(), map.stride(0), map.stride(1), samples.data_ptr<O>(),
+                shape, tiling, input.const_data_ptr<T>(), input_strides(input),
+                warp.const_data_ptr<S>(), warp.stride(0), warp.stride(1), samples.data_ptr<O>(),
                 sample_strides(samples));
       });
     });
@@ -466,38 +466,38 @@ at::Tensor sample_cuda(const at::Tensor& input, const at::Tensor& any_map, int64
 
 std::tuple<at::Tensor, at::Tensor> sample_backward_cuda(const at::Tensor& gradient,
                                                         const at::Tensor& input,
-                                                        const at::Tensor& any_map, int64_t mode,
+                                                        const at::Tensor& any_warp, int64_t mode,
                                                         int64_t padding, bool align_corners,
-                                                        bool wants_input, bool wants_map) {
+                                                        bool wants_input, bool wants_warp) {
   const at::cuda::CUDAGuard guard(input.device());
-  const at::Tensor map = contiguous_maps(any_map);
-  const Sizes s(input, map, gradient.size(3), gradient.size(4));
-  const auto number_options = input.options().dtype(map.scalar_type());
-  at::Tensor d_map = at::zeros(wants_map ? map.sizes() : at::IntArrayRef{0}, map.options());
+  const at::Tensor warp = contiguous_warps(any_warp);
+  const Sizes s(input, warp, gradient.size(3), gradient.size(4));
+  const auto number_options = input.options().dtype(warp.scalar_type());
+  at::Tensor d_warp = at::zeros(wants_warp ? warp.sizes() : at::IntArrayRef{0}, warp.options());
   const bool deterministic = at::globalContext().deterministicAlgorithms();
   at::Tensor d_input = at::empty({0}, input.options());
-  if (wants_input) {  // summed in the type of computation, whatever the type of the map
-    d_input = empty_gradient(input).to(map.scalar_type());
+  if (wants_input) {  // summed in the type of computation, whatever the type of the input
+    d_input = empty_gradient(input).to(warp.scalar_type());
     d_input.zero_();
   }
-  if (mode == kNearest) wants_map = false;
-  if (gradient.numel() == 0 || !(wants_input || wants_map))
-    return {d_input.to(input.scalar_type()), d_map};
+  if (mode == kNearest) wants_warp = false;
+  if (gradient.numel() == 0 || !(wants_input || wants_warp))
+    return {d_input.to(input.scalar_type()), d_warp};
 
-  const Shape shape(s, map, padding, align_corners);
+  const Shape shape(s, warp, padding, align_corners);
   Tiling tiling(shape, input.stride(1) == 1 && s.channels > 1);
   tiling.blocks.z = grid_z(s.images * s.transformers);
   // A partial sum for every block, added up afterwards in a fixed order.
   at::Tensor sums;
-  if (wants_map && is_grid(map))
+  if (wants_warp && is_grid(warp))
     sums = at::empty({tiling.blocks.y, s.images, s.transformers, s.out_height, s.out_width, 2},
                      number_options);
-  else if (wants_map)
+  else if (wants_warp)
     sums = at::empty({s.images, s.transformers, tiling.blocks.y * int64_t(tiling.blocks.x), 9},
                      number_options);
   const bool gathers = wants_input && deterministic, scatters = wants_input && !deterministic;
   const auto stream = at::cuda::getCurrentCUDAStream();
-  with_types(input.scalar_type(), map.scalar_type(), [&](auto pixel, auto number) {
+  with_types(input.scalar_type(), warp.scalar_type(), [&](auto pixel, auto number) {
     using T = decltype(pixel);
     using S = decltype(number);
     with_samples<T, S>(gradient.scalar_type(), [&](auto sample) {
@@ -505,7 +505,7 @@ std::tuple<at::Tensor, at::Tensor> sample_backward_cuda(const at::Tensor& gradie
       with_mode(mode, [&](auto m) {
         constexpr int kMode = decltype(m)::value;
         S* d = wants_input ? d_input.data_ptr<S>() : nullptr;
-        const Strides d_strides = wants_input ? map_strides(d_input) : Strides{};
+        const Strides d_strides = wants_input ? input_strides(d_input) : Strides{};
         if (gathers) {
           const int64_t tiles =
               ((s.height + kTile - 1) / kTile) * ((s.width + kTile - 1) / kTile);
@@ -513,26 +513,26 @@ std::tuple<at::Tensor, at::Tensor> sample_backward_cuda(const at::Tensor& gradie
                             unsigned((s.channels + kTileChannels - 1) / kTileChannels),
                             grid_z(s.images));
           gather_kernel<kMode, O, S><<<blocks, kThreads, 0, stream>>>(
-              shape, map.const_data_ptr<S>(), map.stride(0), map.stride(1),
+              shape, warp.const_data_ptr<S>(), warp.stride(0), warp.stride(1),
               gradient.const_data_ptr<O>(), sample_strides(gradient), d, d_strides);
         }
-        if (scatters || wants_map)
+        if (scatters || wants_warp)
           gradient_kernel<kMode, T, O, S><<<tiling.blocks, tiling.threads, 0, stream>>>(
-              shape, tiling, input.const_data_ptr<T>(), map_strides(input),
-              map.const_data_ptr<S>(), map.stride(0), map.stride(1), gradient.const_data_ptr<O>(),
+              shape, tiling, input.const_data_ptr<T>(), input_strides(input),
+              warp.const_data_ptr<S>(), warp.stride(0), warp.stride(1), gradient.const_data_ptr<O>(),
               sample_strides(gradient), scatters ? d : nullptr, d_strides, Factors(shape),
-              wants_map ? sums.data_ptr<S>() : nullptr);
+              wants_warp ? sums.data_ptr<S>() : nullptr);
       });
     });
   });
   AT_CUDA_CHECK(cudaGetLastError());
-  if (wants_map && is_grid(map)) {
-    d_map = sums.sum(0);
-  } else if (wants_map) {
-    const int64_t rows = is_projective(map) ? 3 : 2;
-    d_map = sums.sum(2).narrow(2, 0, 3 * rows).reshape({s.images, s.transformers, rows, 3});
+  if (wants_warp && is_grid(warp)) {
+    d_warp = sums.sum(0);
+  } else if (wants_warp) {
+    const int64_t rows = is_projective(warp) ? 3 : 2;
+    d_warp = sums.sum(2).narrow(2, 0, 3 * rows).reshape({s.images, s.transformers, rows, 3});
   }
-  return {d_input.to(input.scalar_type()), d_map};
+  return {d_input.to(input.scalar_type()), d_warp};
 }
 
 }  // namespace
