@@ -184,6 +184,7 @@ static inline void zero_around(const InputView& view, int64_t height, int64_t wi
   for (int64_t c = 0; c < (planes ? block.count : 1); ++c) {
     char* to = first + c * view.c * bytes;
     const auto zero = [&](int64_t begin, int64_t end) {
+      if (begin == end) return;
       if (planes) {
         std::memset(to + begin * bytes, 0, (end - begin) * bytes);
       } else if (whole_pixels) {

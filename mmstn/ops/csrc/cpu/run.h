@@ -238,7 +238,7 @@ class Runner {
 
   // Sets the gradient of the input to zero where nothing is touched.
   void clear_around(const Task& task, const Block& block, const Region& region) const {
-    if (!p_.input_gradient_is_zero)
+    if (!p_.input_gradient_is_zero && !(region == whole_))
       zero_around(p_.input_gradient, p_.height, p_.width, task.n, block, region);
   }
 
