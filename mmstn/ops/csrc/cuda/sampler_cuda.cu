@@ -2,9 +2,9 @@
 // tests/ops/cuda_on_cpu; not run on a GPU yet.
 //
 // One launch serves all N images and K transformers. A thread has one output pixel and a run of
-// channels: its point and its weights are computed once. With channels innermost a warp walks over
-// the channels of one pixel, so that all its loads are of whole cache lines; in planes it walks over
-// neighbouring pixels.
+// channels: its point and its weights are computed once. With channels innermost 32 threads that run
+// together walk over the channels of one pixel, so that all their loads are of whole cache lines; in
+// planes they walk over neighbouring pixels.
 //
 // The gradient of a warp is summed inside the block before it leaves it. The gradient of the input is
 // scattered with atomics, or, where PyTorch asks for deterministic algorithms, gathered: a block owns
@@ -277,7 +277,7 @@ __global__ void __launch_bounds__(kThreads)
     }
     if (!d_warps) continue;
     if (shape.grid) {
-      // Over the lanes that share a point, which are neighbours in a warp.
+      // Over the lanes that share a point, which are neighbours among the 32 that run together.
       for (int d = int(blockDim.x) / 2; d > 0; d /= 2) {
         gx += __shfl_down_sync(0xffffffffu, gx, d);
         gy += __shfl_down_sync(0xffffffffu, gy, d);
@@ -357,8 +357,8 @@ __global__ void __launch_bounds__(kThreads)
         }
         if (touches) kept[before + __popc(vote & ((1u << (id % 32)) - 1u))] = id;
         __syncthreads();
-        // A warp to a row of the tile modulo the warps: no two of them write to the same pixel.
-        const int lane = id % 32, warp = id / 32;
+        // A group of 32 threads to a row of the tile, modulo the groups: no two of them write to the same pixel.
+        const int lane = id % 32, group = id / 32;
         const int64_t c = c0 + lane;
         for (int q = 0; q < all; ++q) {
           const int64_t point = round + kept[q];
@@ -369,7 +369,7 @@ __global__ void __launch_bounds__(kThreads)
           bool read = false;
           for (int b = 0; b < Kernel<mode>::taps; ++b) {
             const int64_t y = ty.index[b] - y0;
-            if (ty.index[b] < 0 || y < 0 || y >= kTile || y % (kThreads / 32) != warp) continue;
+            if (ty.index[b] < 0 || y < 0 || y >= kTile || y % (kThreads / 32) != group) continue;
             if (!read && c < shape.channels) {
               const int64_t i = point / shape.out_width, j = point - i * shape.out_width;
               g = S(gradients[n * out.n + k * out.k + c * out.c + i * out.y + j * out.x]);
