@@ -17,6 +17,7 @@ import mmpretrain.registry
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import Registry, init_default_scope
 from torch import nn
 
@@ -61,6 +62,12 @@ def a_classifier():
     return dict(type='ImageClassifier', backbone=BACKBONE, head=head)
 
 
+def a_config():
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    loader = dict(dataset=dict(type='CustomDataset', pipeline=pipeline))
+    return Config(dict(model=a_classifier(), test_dataloader=loader))
+
+
 # Arguments that a call needs; a function of an empty folder where it needs files.
 EXAMPLES = {
     'ActivationEncoder': lambda _: dict(classifier=a_classifier(), layers=['backbone']),
@@ -80,6 +87,7 @@ EXAMPLES = {
     'ParallelLocNet': dict(loc_net=LOC_NET, num_params=6, num_transformers=2),
     'RandomWarp': dict(grid_generator=AffineGridGenerator()),
     'RandomCropParts': dict(crop_size=8),
+    'STInferencer': lambda _: dict(model=a_config(), pretrained=False),
     'STNBackbone': dict(backbone=BACKBONE, transformer=ST),
     'STNCoLocalizer': lambda _: dict(
         transformer=dict(loc_net=LOC_NET, grid_generator=dict(type='AttentionGridGenerator')),
@@ -112,7 +120,7 @@ EXAMPLES = {
 }
 
 # Handed on to mmengine and torch, which say what they take.
-THEIRS = {'init_cfg', 'metainfo', 'dtype', 'device'}
+THEIRS = {'init_cfg', 'metainfo', 'dtype', 'device', 'model of STInferencer', 'pretrained'}
 
 
 def targets():
@@ -154,7 +162,7 @@ def arguments(part):
     return {
         name: split(inspect.formatannotation(parameters[name].annotation).strip("'"))
         for name in names
-        if name not in THEIRS
+        if not {name, f'{name} of {part.__name__}'} & THEIRS
     }
 
 

@@ -17,6 +17,7 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
+from mmstn.checks import flag
 from mmstn.datasets import RandomTransform
 from mmstn.engine.checkpoint_loading import load_checked
 from mmstn.visualization import (
@@ -62,7 +63,7 @@ class STInferencer(ImageClassificationInferencer):
         trust: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not trust and isinstance(pretrained, str) and Path(pretrained).is_file():
+        if not flag('trust', trust) and isinstance(pretrained, str) and Path(pretrained).is_file():
             load_checked(pretrained)
         super().__init__(model, pretrained, *args, **kwargs)
 
