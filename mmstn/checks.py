@@ -33,13 +33,12 @@ def one_of(name: str, value: T, options: Collection) -> T:
     return value
 
 
-def whole_number(name: str, value: int, low: int | None = 0, high: int | None = None) -> int:
+def whole_number(name: str, value: Any, low: int | None = 0, high: int | None = None) -> int:
     """``value`` as an int, if it is a whole number from ``low`` to ``high``, both included."""
     expected = 'a whole number'
     if low is not None:
         expected += f' >= {low}' if high is None else f' {low} to {high}'
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(_message(name, expected, value))
+    value = _number(name, value, expected)
     inside = (low is None or value >= low) and (high is None or value <= high)
     if not (isinstance(value, Integral) and inside):
         raise ValueError(_message(name, expected, value))
@@ -51,15 +50,14 @@ def positive_int(name: str, value: int) -> int:
     return whole_number(name, value, 1)
 
 
-def number_in(name: str, value: float, interval: str) -> float:
+def number_in(name: str, value: Any, interval: str) -> float:
     """``value``, if it is a number in ``interval``, written as in mathematics.
 
     A square bracket takes its end in and a round one leaves it out, so ``'(-inf, inf)'`` holds all
     finite numbers. NaN is in no interval.
     """
     expected = f'a number in {interval}'
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(_message(name, expected, value))
+    value = _number(name, value, expected)
     low, high = map(float, interval[1:-1].split(','))
     above = value >= low if interval[0] == '[' else value > low
     below = value <= high if interval[-1] == ']' else value < high
@@ -87,14 +85,15 @@ def number_range(name: str, values: Sequence[float], interval: str) -> tuple[flo
     return low, high
 
 
-def as_size(name: str, size: int | Sequence[int], ndim: int = 2, low: int = 1) -> tuple[int, ...]:
+def as_size(name: str, size: Any, ndim: int = 2, low: int = 1) -> tuple[int, ...]:
     """``size`` for each of ``ndim`` axes, whole numbers: one stands for a square or a cube."""
     if isinstance(size, Real):
         return (whole_number(name, size, low),) * ndim
     expected = f'a whole number >= {low} or {ndim} of them'
-    if len(sequence(name, size, expected)) != ndim:
+    sides = sequence(name, size, expected)
+    if len(sides) != ndim:
         raise ValueError(_message(name, expected, size))
-    return sizes(name, size, ndim, low)
+    return sizes(name, sides, ndim, low)
 
 
 def sizes(
@@ -108,7 +107,7 @@ def sizes(
     return tuple(whole_number(f'{name}[{i}]', value, low) for i, value in enumerate(values))
 
 
-def sequence(name: str, values: Sequence, expected: str) -> Sequence:
+def sequence(name: str, values: Any, expected: str) -> Sequence:
     """``values``, if they are a list or tuple or another sequence, but no text."""
     if isinstance(values, (str, bytes)):
         raise TypeError(_message(name, expected, values))
@@ -124,6 +123,12 @@ def strings(name: str, values: Sequence[str], options: Collection[str] = ()) -> 
     if not values or (options and not set(values) <= set(options)):
         raise ValueError(_message(name, expected, values))
     return tuple(values)
+
+
+def _number(name: str, value: Any, expected: str) -> Any:
+    if isinstance(value, bool):
+        raise TypeError(_message(name, expected, value))
+    return instance_of(name, value, Real, expected)
 
 
 def _message(name: str, expected: str, value: Any) -> str:

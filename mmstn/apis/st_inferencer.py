@@ -53,6 +53,7 @@ class STInferencer(ImageClassificationInferencer):
         pickle.UnpicklingError: If the checkpoint holds more than weights, unless it is trusted.
     """
 
+    visualizer: Any  # None until a picture is to be shown
     visualize_kwargs = {'draw', 'show', 'show_dir', 'wait_time', 'tile_size', 'bgr'}
 
     def __init__(

@@ -70,7 +70,7 @@ class STNCoLocalizer(BaseModel):
                 f'transformer must have num_transformers=None, '
                 f'got {self.transformer.num_transformers}'
             )
-        number_in('random_scale', random_scale, '(0, 1]')
+        self.random_scale = number_in('random_scale', random_scale, '(0, 1]')
         self.random_generator = AttentionGridGenerator(scale=random_scale)
         self.encoder = build_argument('encoder', encoder, MODELS, nn.Module, 'a module')
         self.loss_function = build_argument('loss', loss, MODELS, nn.Module, 'a module')
@@ -109,7 +109,7 @@ class STNCoLocalizer(BaseModel):
 
     def random_crops(self, inputs: Tensor) -> Tensor:
         """A crop of each image, anywhere within it, as large as the transformer's."""
-        room = 1 - self.random_generator.scale
+        room = 1 - self.random_scale
         theta = room * (2 * torch.rand(len(inputs), 2, device=inputs.device) - 1)
         return affine_grid_sample(
             inputs,

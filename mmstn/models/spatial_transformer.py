@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -207,7 +208,7 @@ class SpatialTransformer(BaseModule):
 
     def _sample(self, x: Tensor, theta: Tensor) -> Tensor:
         out_size = self.get_out_size(x)
-        options = dict(
+        options: dict[str, Any] = dict(
             mode=self.mode, padding_mode=self.padding_mode, align_corners=self.align_corners
         )
         if isinstance(self.grid_generator, MatrixGridGenerator):  # the sampler needs no grid then
@@ -341,8 +342,8 @@ class SpatialTransformer(BaseModule):
 
     def extra_repr(self) -> str:
         """The options that are not modules."""
-        names = ('out_size', 'num_transformers', 'mode', 'padding_mode', 'align_corners')
-        names += ('antialias',) if self.antialias else ()
+        names = ['out_size', 'num_transformers', 'mode', 'padding_mode', 'align_corners']
+        names += ['antialias'] if self.antialias else []
         return ', '.join(f'{name}={getattr(self, name)!r}' for name in names)
 
 

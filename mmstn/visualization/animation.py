@@ -25,20 +25,25 @@ def save_animation(
         ValueError: If there are no pictures, or ``seconds`` is not above 0.
     """
     number_in('seconds', seconds, '(0, inf)')
-    number_in('seconds', seconds, '(0, inf)')
     instance_of('out_file', out_file, (str, Path), 'the name of a file')
     if not sequence('pictures', pictures, 'names of files'):
         raise ValueError('pictures must name at least one file, got none')
     for picture in pictures:
         instance_of('pictures', picture, (str, Path), 'names of files')
     images = [Image.open(picture).convert('RGB') for picture in pictures]
-    size = tuple(max(image.size[axis] for image in images) for axis in range(2))
+    size = (max(image.width for image in images), max(image.height for image in images))
     frames = []
     for image in images:
         frame = Image.new('RGB', size, 'white')
-        frame.paste(image, (0, size[1] - image.size[1]))
+        frame.paste(image, (0, size[1] - image.height))
         frames.append(frame.quantize(64, dither=Image.Dither.NONE))
     milliseconds = [round(1000 * seconds)] * len(frames)
     milliseconds[-1] *= 4
-    options = dict(format='GIF', save_all=True, duration=milliseconds, loop=0)
-    frames[0].save(out_file, append_images=frames[1:], **options)
+    frames[0].save(
+        out_file,
+        format='GIF',
+        save_all=True,
+        append_images=frames[1:],
+        duration=milliseconds,
+        loop=0,
+    )

@@ -15,7 +15,7 @@ from mmstn.ops import affine_grid_sample, grid_sample
 
 from .randomness import RandomTransform
 
-Size = tuple[int, int]
+Size = tuple[int, ...]  # (H, W)
 
 
 class RandomWarp(RandomTransform):

@@ -49,15 +49,15 @@ class LossDifferencesHook(Hook):
         self.end_factor = number_in('end_factor', end_factor, '(0, inf)')
         self.begin = whole_number('begin', begin)
         self.end = end if end is None else whole_number('end', end, begin + 1)
-        self.options = dict(
-            derivative=number_in('derivative', derivative, '[0, inf)'),
-            transformers=(None if transformers is None else strings('transformers', transformers)),
-        )
+        self.derivative = number_in('derivative', derivative, '[0, inf)')
+        self.transformers = None if transformers is None else strings('transformers', transformers)
 
     def before_train(self, runner: Runner) -> None:
         """Goes round the model's loss."""
         model = unwrap(runner.model)
-        self.differences = LossDifferences(model, self.step, seed=runner.seed or 0, **self.options)
+        self.differences = LossDifferences(
+            model, self.step, self.derivative, self.transformers, runner.seed or 0
+        )
         model.loss = partial(self.differences, model.loss)
 
     def before_train_iter(

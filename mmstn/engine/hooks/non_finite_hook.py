@@ -194,8 +194,8 @@ class NonFiniteHook(Hook):
     def _describe_sample(self, index: int) -> str:
         """A sample by its number in the batch and, where it has one, the path of its image."""
         samples = self._batch.get('data_samples') if isinstance(self._batch, dict) else None
-        path = getattr(samples[index], 'img_path', None) if _has(samples, index) else None
-        number = getattr(samples[index], 'sample_idx', None) if _has(samples, index) else None
+        sample = samples[index] if isinstance(samples, Sequence) and index < len(samples) else None
+        path, number = (getattr(sample, name, None) for name in ('img_path', 'sample_idx'))
         known = [str(x) for x in (path, None if number is None else f'number {number}') if x]
         return f'sample {index} of the batch' + (f' ({", ".join(known)})' if known else '')
 
@@ -215,10 +215,6 @@ def _is_compiled(runner: Runner) -> bool:
 
 def _buffers(runner: Runner) -> Iterator[tuple[str, Tensor]]:
     return unwrap(runner.model).named_buffers()
-
-
-def _has(samples: Any, index: int) -> bool:
-    return isinstance(samples, Sequence) and index < len(samples)
 
 
 def _is_real(x: Any) -> bool:

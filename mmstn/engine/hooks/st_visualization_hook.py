@@ -84,7 +84,7 @@ class STVisualizationHook(Hook):
         self._samples = []
 
     def _before_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, mode: str = 'val'
+        self, runner: Runner, batch_idx: int, data_batch: dict, mode: str = 'val'
     ) -> None:
         """Listens to the model if the batch holds a wanted sample."""
         if mode == 'train':
@@ -106,8 +106,8 @@ class STVisualizationHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence[DataSample] | dict | None = None,
+        data_batch: dict,
+        outputs: Sequence[DataSample],
         mode: str = 'val',
     ) -> None:
         """Keeps the wanted samples of the batch."""
@@ -174,7 +174,8 @@ def _verdict(output: DataSample, classes: Sequence[str] | None) -> tuple[str, bo
     else:
         truth, guess = (int(label) for label in labels)
         # A model may know more classes than the data set names: a picture must not end a run.
-        named = range(len(classes or ()))
+        classes = classes or ()
+        named = range(len(classes))
         # Lines are broken at spaces.
         names = [str(classes[i] if i in named else i).replace('_', ' ') for i in (truth, guess)]
     return (names[0], True) if truth == guess else (f'{names[0]}\ntaken for {names[1]}', False)

@@ -27,7 +27,7 @@ from ..layers import named_layer, norm_layer
 # Channels of: 1x1; 3x3 (reduced, out); double 3x3 (reduced, middle, out); the pool and its
 # projection. Blocks without a 1x1 halve the map, and their pool passes the input through.
 # None stands for what `pool_channels` of InceptionV2 says.
-STAGES = [
+STAGES: list[dict[str, tuple]] = [
     {
         'inception_3a': (64, (64, 64), (64, 96, 96), ('avg', 32)),
         'inception_3b': (64, (64, 96), (64, 96, 96), ('avg', 64)),

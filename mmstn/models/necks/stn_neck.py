@@ -48,7 +48,7 @@ class STNNeck(BaseModule):
         self.stages = tuple(sequence('stages', stages, 'a whole number or some'))
         for i, stage in enumerate(self.stages):
             instance_of(f'stages[{i}]', stage, int, 'a whole number')
-        transformers = transformer if isinstance(transformer, (list, tuple)) else [transformer]
+        transformers = transformer if isinstance(transformer, Sequence) else [transformer]
         if not self.stages or len(transformers) != len(self.stages):
             raise ValueError(
                 f'transformer must be one config for each of stages {self.stages}, '
