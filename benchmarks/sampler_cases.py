@@ -103,7 +103,8 @@ def make_problem(case: Case, device: str, dtype: torch.dtype, seed: int = 0) -> 
         shift = (torch.rand(n, case.k, 2, generator=generator) * 2 - 1) * (1.1 - case.scale)
     else:  # alike in all images
         angle = torch.full((n, case.k), math.radians(case.degrees))
-        shift = torch.zeros(n, case.k, 2)
+        # Off the lattice, where 'nearest' here and in PyTorch round a half to different sides.
+        shift = torch.full((n, case.k, 2), 0.013 if case.degrees % 90 else 0.0)
     cos, sin = case.scale * angle.cos(), case.scale * angle.sin()
     matrix = torch.stack([cos, -sin, shift[..., 0], sin, cos, shift[..., 1]], -1)
     map = matrix.unflatten(-1, (2, 3))
