@@ -14,7 +14,7 @@ T = TypeVar('T')
 def instance_of(name: str, value: T, types: type | tuple[type, ...], expected: str) -> T:
     """``value``, if it is an instance of ``types``, which ``expected`` puts into words."""
     if not isinstance(value, types):
-        raise TypeError(_message(name, expected, value))
+        raise TypeError(f'{_message(name, expected, value)} ({type(value).__name__})')
     return value
 
 
