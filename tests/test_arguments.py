@@ -87,7 +87,7 @@ EXAMPLES = {
     'ParallelLocNet': dict(loc_net=LOC_NET, num_params=6, num_transformers=2),
     'RandomWarp': dict(grid_generator=AffineGridGenerator()),
     'RandomCropParts': dict(crop_size=8),
-    'STInferencer': lambda _: dict(model=a_config(), pretrained=False),
+    'STNInferencer': lambda _: dict(model=a_config(), pretrained=False),
     'STNBackbone': dict(backbone=BACKBONE, transformer=ST),
     'STNCoLocalizer': lambda _: dict(
         transformer=dict(loc_net=LOC_NET, grid_generator=dict(type='AttentionGridGenerator')),
@@ -120,7 +120,7 @@ EXAMPLES = {
 }
 
 # Handed on to mmengine and torch, which say what they take.
-THEIRS = {'init_cfg', 'metainfo', 'dtype', 'device', 'model of STInferencer', 'pretrained'}
+THEIRS = {'init_cfg', 'metainfo', 'dtype', 'device', 'model of STNInferencer', 'pretrained'}
 
 
 def targets():
@@ -132,6 +132,7 @@ def targets():
                 name: part
                 for name, part in registry.module_dict.items()
                 if part.__module__.startswith('mmstn.')
+                and inspect.isclass(part)  # old names are functions
             }
     packages = [mmstn, *(importlib.import_module(m.name) for m in PACKAGES)]
     for package in packages:

@@ -13,7 +13,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmstn.apis import STInferencer
+from mmstn.apis import STNInferencer
 from mmstn.visualization import record_transformers
 
 SIZE = 32
@@ -105,7 +105,7 @@ def test_hooks_and_metrics(tmp_path, init):
         tmp_path,
         classifier(**options),
         [dict(type='DigitCoverage'), dict(type='PartLocalization')],
-        [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=2)],
+        [dict(type='WindowsHook'), dict(type='STNVisualizationHook', num_samples=2)],
     )
     expected = {
         'coverage/st1_digit1': 100, 'coverage/st1_digit2': 0, 'coverage/st2_digit2': 100,
@@ -130,7 +130,7 @@ def test_inferencer_and_records(tmp_path, as_module):
             ),
         )
     )
-    inferencer = STInferencer(config, False, device='cpu')
+    inferencer = STNInferencer(config, False, device='cpu')
     if as_module:
         model = MODELS.build(classifier(channels=3, as_module=True)).eval()
         inferencer.model.backbone.transformer = model.backbone.transformer

@@ -58,7 +58,7 @@ def test_family_of_ones_own():
 def test_use_what_was_trained(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
-    inference, export = block('STInferencer'), block('torch.onnx.export')
+    inference, export = block('STNInferencer'), block('torch.onnx.export')
     config, checkpoint = re.findall(r"'(\S+/\S+\.(?:py|pth))'", inference)
     model = MODELS.build(Config.fromfile(ROOT / config).model)
     torch.nn.init.normal_(model.backbone.transformer.loc_net.regression.weight, std=0.05)

@@ -93,7 +93,7 @@ def make_runs(experiment: Experiment, args: argparse.Namespace) -> list[Run]:
         Run(
             name=f'{cell}, seed {seed}',
             config=experiment.configs[cell].resolve(),
-            folder=args.work_dir / cell.row / cell.column / f'seed{seed}',
+            folder=experiment.folder(args.work_dir, cell) / f'seed{seed}',
             seed=seed,
             options={**experiment.options.get(cell, {}), **options},
             after=before.get(seed),

@@ -16,4 +16,4 @@ model = dict(
     head=dict(in_channels=4 * 28),
 )
 
-custom_hooks = [dict(type='STVisualizationHook')]
+custom_hooks = [dict(type='STNVisualizationHook')]

@@ -1,8 +1,10 @@
 """Inference in three lines."""
 
 from mmstn import openmmlab  # noqa: F401
+from mmstn.old_names import old_names
 
 from .number_inferencer import NumberInferencer
-from .st_inferencer import STInferencer
+from .stn_inferencer import STNInferencer
 
-__all__ = ['NumberInferencer', 'STInferencer']
+__getattr__ = old_names(__name__)
+__all__ = ['NumberInferencer', 'STNInferencer']

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from mmpretrain.structures import DataSample
 
-from .st_inferencer import STInferencer
+from .stn_inferencer import STNInferencer
 
 
-class NumberInferencer(STInferencer):
+class NumberInferencer(STNInferencer):
     """The inferencer for models with a :class:`~mmstn.models.NumberHead`: images to numbers.
 
     Images are cropped to the number already, as there is no box to crop them by. See
-    :class:`STInferencer` for the arguments.
+    :class:`STNInferencer` for the arguments.
 
     Example:
         >>> from mmstn.apis import NumberInferencer
@@ -35,7 +35,7 @@ class NumberInferencer(STInferencer):
         visualization: list[np.ndarray] | None,
         return_datasamples: bool = False,
     ) -> list[dict] | list[DataSample]:
-        """What :class:`STInferencer` tells, of numbers.
+        """What :class:`STNInferencer` tells, of numbers.
 
         ``pred_number`` is the number as text and ``pred_score`` its probability; ``pred_label``
         (L,) and ``pred_scores`` (L, classes) belong to its places.

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import mmstn  # noqa: F401, registers
 from mmstn.apis import NumberInferencer
-from mmstn.engine.hooks.st_visualization_hook import _verdict
+from mmstn.engine.hooks.stn_visualization_hook import _verdict
 from mmstn.number_string import number_string
 from mmstn.visualization import NumberVisualizer
 

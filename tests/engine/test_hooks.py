@@ -10,7 +10,7 @@ from mmpretrain.registry import DATASETS, HOOKS
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
-from mmstn.engine.hooks import STVisualizationHook
+from mmstn.engine.hooks import STNVisualizationHook
 from mmstn.visualization import COLORS
 
 ORANGE = list(COLORS[0])
@@ -115,7 +115,7 @@ def read(runner, name):
 
 
 def test_the_picture_shows_the_window_on_the_image_and_the_output(tmp_path):
-    hook = dict(type='STVisualizationHook', num_samples=2, tile_size=112, margin=0.25)
+    hook = dict(type='STNVisualizationHook', num_samples=2, tile_size=112, margin=0.25)
     runner = make_runner(tmp_path / 'run', hook)
     runner.train()
     picture = read(runner, 'val_transformers_1.png')
@@ -137,7 +137,7 @@ def test_the_picture_shows_the_window_on_the_image_and_the_output(tmp_path):
 @pytest.mark.parametrize('batch_size', [1, 3, 4, 10])
 @pytest.mark.parametrize('tta', [False, True])
 def test_the_images_that_were_meant_whatever_the_batch(tmp_path, batch_size, tta):
-    hook = dict(type='STVisualizationHook', num_samples=3)
+    hook = dict(type='STNVisualizationHook', num_samples=3)
     runner = make_runner(tmp_path / 'run', hook, batch_size=batch_size, tta=tta)
     runner.test()
     picture = read(runner, 'test_transformers_0.png')
@@ -152,7 +152,7 @@ def test_the_images_that_were_meant_whatever_the_batch(tmp_path, batch_size, tta
 
 @pytest.mark.parametrize('wrapper', ['ema', 'compiled forward', 'compiled'])
 def test_models_in_wrappers(tmp_path, wrapper):
-    hook = dict(type='STVisualizationHook', num_samples=2)
+    hook = dict(type='STNVisualizationHook', num_samples=2)
     runner = make_runner(tmp_path / 'run', hook)
     if wrapper == 'ema':
         runner.register_hook(HOOKS.build(dict(type='EMAHook')))
@@ -174,7 +174,7 @@ def test_models_in_wrappers(tmp_path, wrapper):
 
 
 def test_always_the_same_samples_after_every_validation_and_test(tmp_path):
-    runner = make_runner(tmp_path / 'run', dict(type='STVisualizationHook'), max_epochs=3)
+    runner = make_runner(tmp_path / 'run', dict(type='STNVisualizationHook'), max_epochs=3)
     runner.train()
     runner.test()
     names = [f'val_transformers_{epoch}.png' for epoch in (1, 2, 3)]
@@ -186,7 +186,7 @@ def test_always_the_same_samples_after_every_validation_and_test(tmp_path):
 
 
 def test_interval(tmp_path):
-    hook = dict(type='STVisualizationHook', interval=2)
+    hook = dict(type='STNVisualizationHook', interval=2)
     runner = make_runner(tmp_path / 'run', hook, max_epochs=4)
     runner.train()
     assert pictures(runner) == ['val_transformers_1.png', 'val_transformers_3.png']
@@ -195,7 +195,7 @@ def test_interval(tmp_path):
 def test_a_test_alone(tmp_path, monkeypatch):
     """Which must not ask for the training data: it may not be there."""
     monkeypatch.setattr(Runner, 'build_train_loop', lambda *_: pytest.fail('a loop was built'))
-    runner = make_runner(tmp_path / 'run', dict(type='STVisualizationHook'))
+    runner = make_runner(tmp_path / 'run', dict(type='STNVisualizationHook'))
     runner.test()
     assert pictures(runner) == ['test_transformers_0.png']
 
@@ -208,7 +208,7 @@ def test_training_is_the_same_with_and_without(tmp_path):
             assert not any(module.training for module in runner.model.modules())
 
     weights = []
-    for name, hook in [('with', dict(type='STVisualizationHook')), ('without', None)]:
+    for name, hook in [('with', dict(type='STNVisualizationHook')), ('without', None)]:
         runner = make_runner(tmp_path / name, hook, max_epochs=2, lr=0.1)
         runner.register_hook(Modes())
         runner.train()
@@ -220,14 +220,14 @@ def test_training_is_the_same_with_and_without(tmp_path):
 
 def test_a_model_without_transformers_is_left_alone(tmp_path):
     runner = make_runner(
-        tmp_path / 'run', dict(type='STVisualizationHook'), backbone=ST['backbone']
+        tmp_path / 'run', dict(type='STNVisualizationHook'), backbone=ST['backbone']
     )
     runner.train()
     assert pictures(runner) == []
 
 
 def test_it_reaches_every_backend(tmp_path):
-    runner = make_runner(tmp_path / 'run', dict(type='STVisualizationHook'))
+    runner = make_runner(tmp_path / 'run', dict(type='STNVisualizationHook'))
     images = []
     runner.visualizer.add_image = lambda name, image, step: images.append((name, image, step))
     runner.train()
@@ -237,11 +237,11 @@ def test_it_reaches_every_backend(tmp_path):
 
 
 def test_built_from_the_registry():
-    assert isinstance(HOOKS.build(dict(type='STVisualizationHook')), STVisualizationHook)
+    assert isinstance(HOOKS.build(dict(type='STNVisualizationHook')), STNVisualizationHook)
 
 
 @pytest.mark.parametrize('option', [dict(num_samples=0), dict(interval=0), dict(interval=1.5)])
 def test_bad_options(option):
     (name,) = option
     with pytest.raises((TypeError, ValueError), match=f'{name} must be a whole number >= 1'):
-        STVisualizationHook(**option)
+        STNVisualizationHook(**option)

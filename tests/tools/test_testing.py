@@ -107,7 +107,7 @@ BIRDS = """
 _base_ = '{configs}/cub/2x-st-small_1xb32-1200_birds-192.py'
 experiment_name = __import__('uuid').uuid4().hex
 custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)
-custom_hooks = [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=2)]
+custom_hooks = [dict(type='WindowsHook'), dict(type='STNVisualizationHook', num_samples=2)]
 test_dataloader = dict(batch_size={batch_size}, num_workers=0, dataset=dict(data_root='{folder}'))
 model = dict(backbone=dict(init_cfg=None))
 log_level = 'ERROR'

@@ -64,7 +64,7 @@ def _load_results(experiment: Experiment, work_dir: Path, cell: Cell) -> dict[in
 
     A damaged one is left out and named.
     """
-    files = (work_dir / cell.row / cell.column).glob('seed*/result.json')
+    files = experiment.folder(work_dir, cell).glob('seed*/result.json')
     seeds = {file.parent.name.removeprefix('seed'): file for file in files}
     results = {}
     for seed, file in sorted((int(seed), file) for seed, file in seeds.items() if seed.isdigit()):

@@ -21,6 +21,8 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmstn.old_names import OLD_NAMES
+
 TOOLS = Path(__file__).resolve().parents[1]
 # The one before the last, in case the last cannot be read after a power cut or a full disk.
 KEEP_TWO = {'default_hooks.checkpoint.max_keep_ckpts': '2'}
@@ -99,12 +101,15 @@ class Run:
                 if the file that tells is damaged.
         """
         text = json.dumps(self._merged_config().to_dict(), sort_keys=True, default=str)
-        now = dict(config=str(self.config), settings=hashlib.sha256(text.encode()).hexdigest())
+        now = dict(config=str(self.config), settings=_hash(text))
         file = self.folder / 'run.json'
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_in_one_step(file, now)
-        elif _read_json(file, {'settings': str})['settings'] != now['settings']:
+        elif _read_json(file, {'settings': str})['settings'] not in (
+            now['settings'],
+            _hash(_with_old_names(text)),  # of a run that was done under them
+        ):
             raise ValueError(
                 f'{self.folder} holds a run of other settings than {self.config} with '
                 f'{self._all_options()} has now: take another --work-dir, or delete the folder'
@@ -310,6 +315,17 @@ def read_result(file: Path) -> dict[str, Any] | None:
         return _read_json(file, {'metrics': dict, 'seconds': (int, float), 'commands': list})
     except FileNotFoundError:
         return None
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_old_names(text: str) -> str:
+    for names in OLD_NAMES.values():
+        for old, new in names.items():
+            text = text.replace(f'"{new}"', f'"{old}"')
+    return text
 
 
 def _read_json(file: Path, required: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Experiment:
         rows: Titles by name; so are ``columns``, and ``details`` by name of a metric.
         configs: The config file of each cell that there is.
         options: Settings that a cell adds to its config, as for ``--cfg-options``.
+        earlier: What rows were called before, by their names.
         prepare: What to train before any cell, and the option that takes its checkpoint's path.
     """
 
@@ -78,6 +79,7 @@ class Experiment:
     details: Mapping[str, str] = field(default_factory=dict)
     step_times: bool = False
     prepare: tuple[Path, str] | None = None
+    earlier: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, file: str | Path, version: str | None = None) -> Experiment:
@@ -123,10 +125,11 @@ class Experiment:
             if not prepare[0].is_file():
                 raise ValueError(f'prepare.config of {where} names no file: {prepare[0]}')
         content['title'] = f'{content["title"]}: {chosen["title"]}'
+        earlier = {name: row['was'] for name, row in rows.items() if 'was' in row}
         content['rows'] = {name: row['title'] for name, row in rows.items()}
         return cls(
             name=file.parent.name, version=version, file=file, configs=configs, options=options,
-            paper=paper, prepare=prepare, **content,
+            paper=paper, prepare=prepare, earlier=earlier, **content,
         )  # fmt: skip
 
     def select(self, patterns: Sequence[str] = ('*',)) -> list[Cell]:
@@ -143,6 +146,12 @@ class Experiment:
                 raise ValueError(f'cells must match one of {cells}, got {pattern!r}')
             chosen |= found
         return [cell for cell in self.configs if cell in chosen]
+
+    def folder(self, work_dir: Path, cell: Cell) -> Path:
+        """The folder of a cell's runs; under the row's earlier name where only that one exists."""
+        folder = work_dir / cell.row / cell.column
+        before = work_dir / self.earlier.get(cell.row, cell.row) / cell.column
+        return folder if folder.exists() or not before.exists() else before
 
     def figure(self, metrics: Mapping[str, Any]) -> float:
         """The table's figure from what ``tools/test.py`` reports.
@@ -172,7 +181,7 @@ def _row(where: str, row: Any) -> dict[str, Any]:
     """A row as a mapping; a title alone is short for one."""
     if isinstance(row, str):
         return dict(title=row)
-    _check(where, row, dict(title=str), dict(of=str, options=dict, columns=list))
+    _check(where, row, dict(title=str), dict(of=str, options=dict, columns=list, was=str))
     for key, value in row.get('options', {}).items():
         if 'of' not in row or not isinstance(value, (str, int, float)):
             raise ValueError(

@@ -17,7 +17,7 @@ custom_hooks = [
     # those of a digit's size; from then on theta's scale is learnt too. Not in the paper.
     dict(type='ScaleAnnealingHook', num_iters=240, start=3.0, end=1 / 3),
     # The windows at every validation: pictures in vis_data/vis_image of the work folder.
-    dict(type='STVisualizationHook', num_samples=8),
+    dict(type='STNVisualizationHook', num_samples=8),
 ]
 default_hooks = dict(
     non_finite=dict(type='NonFiniteHook'),

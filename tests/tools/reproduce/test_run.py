@@ -316,6 +316,13 @@ def test_a_folder_made_from_a_file_is_that_of_the_row_that_has_replaced_it(table
     Run('a', table / 'plain_a.py', table / 'a', 0, options).check_folder()
 
 
+def test_a_folder_made_under_the_old_name_of_a_class_still_counts(table):
+    text = (table / 'plain_a.py').read_text()
+    for name in ('STVisualizationHook', 'STNVisualizationHook'):
+        (table / 'plain_a.py').write_text(f"{text}custom_hooks = [dict(type='{name}')]\n")
+        Run('a', table / 'plain_a.py', table / 'a', 0).check_folder()
+
+
 def test_an_interrupt_ends_the_processes(fake):
     run, waiting = fake('a', 'exec sleep 600'), fake('b')
 

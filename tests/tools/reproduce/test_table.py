@@ -152,6 +152,18 @@ def test_a_row_that_is_another_with_options(load, tmp_path):
     assert Cell('new', 'b') not in table.options
 
 
+def test_a_row_that_was_called_something_else(load, tmp_path):
+    table = load(lambda table: table['rows'].update(st=dict(title='With an ST', was='old')))
+    cell, other = Cell('st', 'a'), Cell('plain', 'a')
+    assert table.rows['st'] == 'With an ST'
+    assert table.folder(tmp_path, cell) == tmp_path / 'st/a'
+    (tmp_path / 'old/a').mkdir(parents=True)
+    assert table.folder(tmp_path, cell) == tmp_path / 'old/a'
+    assert table.folder(tmp_path, other) == tmp_path / 'plain/a'
+    (tmp_path / 'st/a').mkdir(parents=True)
+    assert table.folder(tmp_path, cell) == tmp_path / 'st/a'
+
+
 def versions_of(file):
     """A table of the project in all its versions."""
     return [Experiment.load(file, version) for version in mmengine.load(file)['versions']]

@@ -32,5 +32,5 @@ val_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization')]
 test_evaluator = val_evaluator
 custom_hooks = [
     dict(type='WindowsHook'),
-    dict(type='STVisualizationHook', num_samples=6, bgr=True),
+    dict(type='STNVisualizationHook', num_samples=6, bgr=True),
 ]

@@ -22,4 +22,4 @@ model = dict(
     ),
 )
 
-custom_hooks = [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=6)]
+custom_hooks = [dict(type='WindowsHook'), dict(type='STNVisualizationHook', num_samples=6)]

@@ -29,4 +29,4 @@ model = dict(
 
 val_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization', per_part=False)]
 test_evaluator = [*_base_.val_evaluator, dict(type='PartLocalization')]
-custom_hooks = [dict(type='WindowsHook'), dict(type='STVisualizationHook', num_samples=6)]
+custom_hooks = [dict(type='WindowsHook'), dict(type='STNVisualizationHook', num_samples=6)]

@@ -26,4 +26,4 @@ model = dict(
         backbone={{_base_.model.backbone}},
     )
 )
-custom_hooks = [dict(type='STVisualizationHook', num_samples=6)]
+custom_hooks = [dict(type='STNVisualizationHook', num_samples=6)]

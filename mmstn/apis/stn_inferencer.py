@@ -1,4 +1,4 @@
-"""STInferencer: inference with a classifier that has spatial transformers."""
+"""STNInferencer: inference with a classifier that has spatial transformers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mmstn.visualization import (
 )
 
 
-class STInferencer(ImageClassificationInferencer):
+class STNInferencer(ImageClassificationInferencer):
     """mmpretrain's inferencer, which also tells where the spatial transformers look.
 
     Images go through the config's test pipeline, but not through the random distortions of
@@ -44,8 +44,8 @@ class STInferencer(ImageClassificationInferencer):
         **kwargs: See mmpretrain's ``ImageClassificationInferencer``.
 
     Example:
-        >>> from mmstn.apis import STInferencer
-        >>> inferencer = STInferencer('config.py', 'checkpoint.pth')
+        >>> from mmstn.apis import STNInferencer
+        >>> inferencer = STNInferencer('config.py', 'checkpoint.pth')
         >>> result = inferencer('digit.png', show_dir='pictures')[0]
         >>> result['pred_label'], result['transformers'][0]['theta']
 

@@ -1,7 +1,7 @@
 _base_ = [
-    '../_base_/models/mnist_addition/2xst-fc.py',
-    '../_base_/datasets/mnist_addition.py',
-    '../_base_/schedules/mnist_bs256_150k.py',
+    '../_base_/models/mnist_addition/2x-st-fc.py',
+    '../_base_/datasets/mnist5k_addition.py',
+    '../_base_/schedules/mnist5k_bs512_4k.py',
     '../_base_/default_runtime.py',
 ]
 

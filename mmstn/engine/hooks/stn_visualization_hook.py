@@ -1,4 +1,4 @@
-"""STVisualizationHook: pictures of the spatial transformers at work, while a model trains."""
+"""STNVisualizationHook: pictures of the spatial transformers at work, while a model trains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmstn.visualization import ImageStyle, SheetSample, draw_sheet, record_tran
 
 
 @HOOKS.register_module()
-class STVisualizationHook(Hook):
+class STNVisualizationHook(Hook):
     """Draws what the spatial transformers look at and what they make of it.
 
     After a validation, and after a test, it hands a sheet of pictures to the visualizer and so to
@@ -44,7 +44,7 @@ class STVisualizationHook(Hook):
         In a config::
 
             custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)
-            custom_hooks = [dict(type='STVisualizationHook')]
+            custom_hooks = [dict(type='STNVisualizationHook')]
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-_base_ = './2xst-fc-affine_1xb512-4k_mnist5k.py'
+_base_ = './2x-st-fc-affine_1xb512-4k_mnist5k.py'
 # Normalised (256 parameters more), as the control points of one ST are lost for good without.
 model = dict(
     backbone=dict(

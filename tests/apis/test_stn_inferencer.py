@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.apis import get_model
 
-from mmstn.apis import STInferencer
+from mmstn.apis import STNInferencer
 from mmstn.visualization import COLORS
 
 
@@ -61,7 +61,7 @@ def test_prediction_theta_and_windows(digit, tmp_path):
     model = get_model(config, device='cpu')
     checkpoint = tmp_path / 'weights.pth'
     torch.save(dict(state_dict=model.state_dict(), meta={}), checkpoint)
-    inferencer = STInferencer(config, str(checkpoint), device='cpu')
+    inferencer = STNInferencer(config, str(checkpoint), device='cpu')
     (result,) = inferencer(path)
     # The pipeline's random rotation is for the test set: the image must arrive as it is.
     x = torch.tensor(image)[None, None]
@@ -80,7 +80,7 @@ def test_prediction_theta_and_windows(digit, tmp_path):
 
 
 def test_each_image_of_a_batch_has_its_own(digit):
-    inferencer = STInferencer(make_config(num_transformers=2, init='tile'), False, device='cpu')
+    inferencer = STNInferencer(make_config(num_transformers=2, init='tile'), False, device='cpu')
     torch.nn.init.normal_(inferencer.model.backbone.transformer.loc_net.regression.weight)
     images = [digit[1], digit[1].T.copy(), digit[1][::-1].copy()]
     together = inferencer(images, batch_size=2)
@@ -93,7 +93,7 @@ def test_each_image_of_a_batch_has_its_own(digit):
 
 
 def test_pictures_are_given_and_written(digit, tmp_path):
-    inferencer = STInferencer(make_config(), False, device='cpu')
+    inferencer = STNInferencer(make_config(), False, device='cpu')
     out_dir = tmp_path / 'new' / 'pictures'
     (result,) = inferencer(digit[0], draw=True, show_dir=str(out_dir), tile_size=112)
     written = cv2.imread(str(out_dir / 'seven.png'))[..., ::-1]
@@ -102,14 +102,14 @@ def test_pictures_are_given_and_written(digit, tmp_path):
 
 
 def test_a_picture_does_not_replace_its_image(digit, tmp_path):
-    inferencer = STInferencer(make_config(), False, device='cpu')
+    inferencer = STNInferencer(make_config(), False, device='cpu')
     with pytest.raises(ValueError, match='show_dir must be another folder than that of .*seven'):
         inferencer(digit[0], show_dir=str(tmp_path))
     np.testing.assert_array_equal(cv2.imread(digit[0], 0), digit[1])
 
 
 def test_samples_carry_the_records(digit):
-    inferencer = STInferencer(make_config(), False, device='cpu')
+    inferencer = STNInferencer(make_config(), False, device='cpu')
     (sample,) = inferencer(digit[0], return_datasamples=True)
     (record,) = sample.transformers
     assert record.output.shape == (1, 1, 28, 28)
@@ -119,7 +119,7 @@ def test_colour_images_stay_in_colour(tmp_path):
     image = np.zeros((28, 28, 3), np.uint8)
     image[..., 2] = 200  # red, as OpenCV has it
     cv2.imwrite(str(tmp_path / 'red.png'), image)
-    inferencer = STInferencer(make_config(in_channels=3), False, device='cpu')
+    inferencer = STNInferencer(make_config(in_channels=3), False, device='cpu')
     (result,) = inferencer(str(tmp_path / 'red.png'), draw=True, tile_size=112)
     red = (result['picture'] == (200, 0, 0)).all(-1).sum()
     assert red > 1.5 * 100**2  # input and output
@@ -131,7 +131,7 @@ def test_several_labels_or_none(digit, tmp_path):
         config = make_config()
         head = dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=8, thr=threshold)
         config.model.head = head
-        inferencer = STInferencer(config, False, device='cpu')
+        inferencer = STNInferencer(config, False, device='cpu')
         out_dir = str(tmp_path / 'drawn')
         (sample,) = inferencer(digit[0], show_dir=out_dir, return_datasamples=True)
         names = inferencer.classes
@@ -145,7 +145,7 @@ def test_a_grey_model_takes_any_image(digit, tmp_path, mean):
     config = make_config()
     if mean is None:
         config.model.data_preprocessor = dict()
-    inferencer = STInferencer(config, False, device='cpu')
+    inferencer = STNInferencer(config, False, device='cpu')
     path, grey = digit
     cv2.imwrite(str(tmp_path / 'colour.png'), np.stack([grey] * 3, axis=-1))
     images = {
@@ -167,7 +167,7 @@ def test_a_grey_model_takes_any_image(digit, tmp_path, mean):
 def test_a_colour_model_takes_any_image(digit, mean):
     config = make_config(in_channels=3)
     config.model.data_preprocessor = dict() if mean is None else dict(mean=mean, std=mean)
-    inferencer = STInferencer(config, False, device='cpu')
+    inferencer = STNInferencer(config, False, device='cpu')
     path, grey = digit
     colour = np.stack([grey] * 3, axis=-1)
     results = inferencer([path, grey, grey[..., None], colour, np.stack([grey] * 4, axis=-1)])
@@ -177,6 +177,6 @@ def test_a_colour_model_takes_any_image(digit, mean):
 
 @pytest.mark.parametrize('shape', [(28,), (28, 28, 2), (1, 1, 28, 28)])
 def test_what_is_no_image_is_refused(shape):
-    inferencer = STInferencer(make_config(), False, device='cpu')
+    inferencer = STNInferencer(make_config(), False, device='cpu')
     with pytest.raises(ValueError, match=r'inputs must be images, \(H, W\) or .*got shape'):
         inferencer(np.zeros(shape, np.uint8))
