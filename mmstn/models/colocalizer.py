@@ -9,11 +9,11 @@ from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmstn.checks import number_in
+from mmstn.grid_generators import AttentionGridGenerator
 from mmstn.ops import affine_grid_sample
 from mmstn.ops.coordinates import to_pixels
 from mmstn.registry import build_argument
 
-from .grid_generators import AttentionGridGenerator
 from .spatial_transformer import SpatialTransformer, build_transformer
 
 

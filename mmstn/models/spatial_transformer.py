@@ -16,6 +16,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmstn.checks import as_size, flag, number_in, positive_int
+from mmstn.grid_generators import BaseGridGenerator, MatrixGridGenerator
 from mmstn.ops import (
     SamplingKernel,
     affine_grid_sample,
@@ -26,7 +27,6 @@ from mmstn.ops import (
 from mmstn.ops.checks import check_antialias, check_map, check_mode, check_size
 from mmstn.registry import build_argument, find_type
 
-from .grid_generators import BaseGridGenerator, MatrixGridGenerator
 from .loc_nets import BaseLocNet
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmstn.checks import instance_of, positive_int, whole_number
-from mmstn.models.grid_generators import BaseGridGenerator
+from mmstn.grid_generators import BaseGridGenerator
 from mmstn.ops.coordinates import to_pixels
 
 # One for each of K parallel transformers (RGB), told apart on photographs and on black digits, by

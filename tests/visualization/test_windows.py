@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmstn.models.grid_generators import (
+from mmstn.grid_generators import (
     AffineGridGenerator,
     AttentionGridGenerator,
     ProjectiveGridGenerator,

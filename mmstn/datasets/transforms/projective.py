@@ -9,7 +9,7 @@ import numpy as np
 from mmpretrain.registry import TRANSFORMS
 
 from mmstn.checks import number_in, number_range
-from mmstn.models.grid_generators import ProjectiveGridGenerator
+from mmstn.grid_generators import ProjectiveGridGenerator
 
 from .warp import RandomWarp, Size
 

@@ -9,7 +9,7 @@ import torch
 from mmpretrain.registry import TRANSFORMS
 
 from mmstn.checks import number_in, number_range
-from mmstn.models.grid_generators import TPSGridGenerator
+from mmstn.grid_generators import TPSGridGenerator
 
 from .warp import RandomWarp, Size
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from mmstn.checks import instance_of, sizes
-from mmstn.models.grid_generators import BaseGridGenerator, MatrixGridGenerator
+from mmstn.grid_generators import BaseGridGenerator, MatrixGridGenerator
 from mmstn.ops import affine_grid_sample, grid_sample
 
 from .randomness import RandomTransform

@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 
+import cv2
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -188,6 +189,20 @@ def test_smaller_families_are_affine_maps():
         expected = AffineGridGenerator()(torch.tensor(affine), (5, 6))
         actual = generator(torch.tensor(theta), (5, 6))
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+
+
+def test_a_similarity_with_the_aspect_turns_pixels_as_opencv_does():
+    height, width = 40, 100
+    scale, degrees = 0.7, 25
+    theta = torch.tensor([scale, math.radians(degrees), 0.0, 0.0], dtype=torch.float64)
+    grid = SimilarityGridGenerator(aspect=width / height)(theta, (height, width))
+    pixels = ((grid + 1) * torch.tensor([width, height]) - 1) / 2
+    center = ((width - 1) / 2, (height - 1) / 2)
+    # OpenCV counts angles anti-clockwise, and its matrix goes from pixels to pixels.
+    matrix = torch.from_numpy(cv2.getRotationMatrix2D(center, -degrees, scale))
+    x, y = torch.meshgrid(torch.arange(width), torch.arange(height), indexing='xy')
+    expected = torch.stack([x, y, torch.ones_like(x)], dim=-1).double() @ matrix.T
+    torch.testing.assert_close(pixels, expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize('counts', [(4, 4), (2, 2), (3, 5), (8, 8)])

@@ -1,12 +1,16 @@
 """Grid generators: families of transforms, theta -> sampling grid."""
 
-from .affine import AffineGridGenerator
-from .attention import AttentionGridGenerator
+from mmstn import openmmlab  # noqa: F401
+
 from .base import BaseGridGenerator, MatrixGridGenerator
-from .projective import ProjectiveGridGenerator
-from .similarity import SimilarityGridGenerator
+from .matrix import (
+    AffineGridGenerator,
+    AttentionGridGenerator,
+    ProjectiveGridGenerator,
+    SimilarityGridGenerator,
+    TranslationGridGenerator,
+)
 from .tps import TPSGridGenerator
-from .translation import TranslationGridGenerator
 
 __all__ = [
     'AffineGridGenerator',
