@@ -19,4 +19,4 @@ if int(setuptools.__version__.partition('.')[0]) < OLDEST:
         f"{setuptools.__version__}. Run: pip install 'setuptools>={OLDEST}'"
     )
 
-setuptools.setup(**runpy.run_path('mmstn/ops/_extension.py')['setup_arguments']())
+setuptools.setup(**runpy.run_path('mmstn/ops/build.py')['setup_arguments']())

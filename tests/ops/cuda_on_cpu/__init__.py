@@ -11,7 +11,7 @@ from types import ModuleType
 import torch
 from torch.utils import cpp_extension
 
-from mmstn.ops._extension import CSRC
+from mmstn.ops.build import CSRC
 
 HERE = Path(__file__).resolve().parent
 
