@@ -24,7 +24,7 @@ PADDINGS = ('zeros', 'border', 'reflection')
 OPTIONS = list(itertools.product(MODES, PADDINGS, (False, True)))
 LANCZOS = SamplingKernel(lambda d: torch.sinc(d) * torch.sinc(d / 3), support=3)
 NARROW = SamplingKernel(lambda d: (1 - 2 * d.abs()).sqrt(), support=0.5)
-BACKENDS = ('torch',)
+BACKENDS = ('auto', 'torch')
 
 
 def random_case(size=(5, 7), num_transformers=3, reach=2.5, seed=0):

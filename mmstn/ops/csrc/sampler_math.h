@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #if defined(__CUDACC__)
 #define MMSTN_HD __host__ __device__ __forceinline__
@@ -87,6 +88,7 @@ struct Axis {
   S high;     //
   S mirror;   // reflection mirrors about this coordinate ...
   S span;     // ... and about this much further on
+  S rounding; // of a coordinate on its way to pixels; as in torch_backend.py
 
   MMSTN_HD Axis(int64_t n, bool align_corners)
       : half(S(align_corners ? n - 1 : n) / S(2)),
@@ -95,7 +97,8 @@ struct Axis {
         low(offset - S(kFarthest) * half),
         high(offset + S(kFarthest) * half),
         mirror(align_corners ? S(0) : S(-0.5)),
-        span(S(align_corners ? n - 1 : n)) {}
+        span(S(align_corners ? n - 1 : n)),
+        rounding(S(2) * std::numeric_limits<S>::epsilon() * S(n)) {}
 
   // Numbers stop beyond the farthest coordinate, before they are too large for a pixel's; NaN stays.
   template <class T>
@@ -167,9 +170,11 @@ struct Kernel;
 template <>
 struct Kernel<kNearest> {  // equation (4) of the paper: floor(x + 0.5)
   static constexpr int taps = 1, first = 0;
-  template <class T>
-  static MMSTN_HD T base(T x) {
-    return Ops<T>::floor(x + typename Ops<T>::Scalar(0.5));
+  // Many points of a regular grid lie between two pixels, all but for a rounding error, by which
+  // they must not be told apart.
+  template <class T, class S>
+  static MMSTN_HD T base(T x, S rounding) {
+    return Ops<T>::floor(x + (S(0.5) + rounding));
   }
   template <class T>
   static MMSTN_HD void weights(T, T (&w)[1]) {
@@ -184,8 +189,8 @@ struct Kernel<kNearest> {  // equation (4) of the paper: floor(x + 0.5)
 template <>
 struct Kernel<kBilinear> {  // equation (5)
   static constexpr int taps = 2, first = 0;
-  template <class T>
-  static MMSTN_HD T base(T x) {
+  template <class T, class S>
+  static MMSTN_HD T base(T x, S /*rounding*/) {
     return Ops<T>::floor(x);
   }
   template <class T>
@@ -203,8 +208,8 @@ struct Kernel<kBilinear> {  // equation (5)
 template <>
 struct Kernel<kBicubic> {  // Keys (1981) with a = -0.75, as PyTorch and OpenCV have it
   static constexpr int taps = 4, first = -1;
-  template <class T>
-  static MMSTN_HD T base(T x) {
+  template <class T, class S>
+  static MMSTN_HD T base(T x, S /*rounding*/) {
     return Ops<T>::floor(x);
   }
   template <class T>

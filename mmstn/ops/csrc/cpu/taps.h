@@ -97,7 +97,7 @@ struct Cell {
 
  private:
   static MMSTN_INLINE void split(V x, const RegionAxis<S>& axis, Index* whole, V* rest) {
-    const V floor = Kernel<kBilinear>::base(x);
+    const V floor = Ops<V>::floor(x);
     *whole = __builtin_convertvector(floor, Index) - axis.first;
     *rest = x - floor;
   }
@@ -169,7 +169,7 @@ MMSTN_INLINE void kernel_taps_(const Problem& problem, const Region& region, Chu
     const V x = clip(px, splat<V>(ax.low), splat<V>(ax.high));
     const V y = clip(py, splat<V>(ay.low), splat<V>(ay.high));
     const V moves_x = select(x == px, splat<V>(1), V{}), moves_y = select(y == py, splat<V>(1), V{});
-    const V fx = K::base(x), fy = K::base(y);
+    const V fx = K::base(x, ax.rounding), fy = K::base(y, ay.rounding);
     V wx[K::taps], wy[K::taps], dx[K::taps], dy[K::taps];
     K::weights(x - fx, wx);
     K::weights(y - fy, wy);

@@ -134,7 +134,7 @@ struct AxisTaps {
       turn = near == x ? S(1) : S(0);
       x = near;
     }
-    const S base = K::base(x);
+    const S base = K::base(x, axis.rounding);
     K::weights(x - base, weight);
     K::slopes(x - base, slope);
     for (int t = 0; t < taps; ++t) {
