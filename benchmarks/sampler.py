@@ -29,7 +29,7 @@ from sampler_cases import Case, Problem
 from timing import interleaved, ratio
 from torch import Tensor
 
-from mmstn.ops import _ext
+from mmstn.ops import native
 
 PASSES = ('forward', 'forward + backward', 'backward to theta')
 EAGER = {'repeated': cases.repeated, 'looped': cases.looped}
@@ -89,12 +89,12 @@ def on_path(path: str, function: Callable) -> Callable:
     """The same on another of the CPU's paths."""
 
     def run() -> object:
-        before = _ext.MODULE.cpu_path()
-        _ext.MODULE.set_cpu_path(path)
+        before = native.MODULE.cpu_path()
+        native.MODULE.set_cpu_path(path)
         try:
             return function()
         finally:
-            _ext.MODULE.set_cpu_path(before)
+            native.MODULE.set_cpu_path(before)
 
     return run
 
@@ -118,7 +118,7 @@ class Measurement:
         self.rivals = {name: rival for name, rival in self.rivals.items() if rival}
         self.other_paths = []
         if args.device == 'cpu':
-            best = _ext.MODULE.cpu_path()
+            best = native.MODULE.cpu_path()
             self.other_paths = [path for path in args.paths if path != best]
 
     def rows(self, case: Case) -> list[Row]:
@@ -262,7 +262,7 @@ def machine(device: str) -> str:
         name = next(line.split(': ')[1] for line in lines if line.startswith('model name'))
     command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--dirty']
     commit = subprocess.run(command, capture_output=True, text=True).stdout.strip() or 'unknown'
-    path = f' ({_ext.MODULE.cpu_path()})' if device == 'cpu' else ''
+    path = f' ({native.MODULE.cpu_path()})' if device == 'cpu' else ''
     today = datetime.date.today().isoformat()
     return f'{today}, {name}{path}, torch {torch.__version__}, commit {commit}'
 
@@ -286,8 +286,8 @@ def main() -> None:
     parser.add_argument('--output', type=Path, help='writes OUTPUT.md and OUTPUT.png')
     parser.add_argument('--quick', action='store_true', help='only to see that everything runs')
     args = parser.parse_args()
-    if _ext.MODULE is None:
-        sys.exit(_ext.WHY_MISSING)
+    if native.MODULE is None:
+        sys.exit(native.WHY_MISSING)
     args.clock = time.process_time if args.cpu_time else time.perf_counter
     every = [*cases.MAIN, *cases.OTHERS, *cases.GRIDS]
     if args.quick:

@@ -1,10 +1,8 @@
 """Sampling: the one door to the paper's differentiable image sampling (section 3.3)."""
 
-from .affine_grid_sample import affine_grid_sample
-from .backend import get_backend, set_backend, use_backend
+from .backend import get_backend, info, set_backend, use_backend
 from .coordinates import coordinate_dtype, regular_axis
-from .environment import info
-from .grid_sample import grid_sample
+from .functional import affine_grid_sample, grid_sample
 from .grids import matrix_grid, regular_grid
 from .kernels import SamplingKernel
 from .reference import reference_grid_sample

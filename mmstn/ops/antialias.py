@@ -106,7 +106,7 @@ def _filtered(
     """
     options = ('bilinear', padding_mode, align_corners)
     if half_x == half_y == 1:  # nothing to filter
-        return backend.affine_grid_sample(input, matrix, out_size, *options)
+        return backend.sample(input, matrix, out_size, *options)
     affine = matrix.shape[-2] == 2
     jacobian = _jacobian(matrix, input.shape[2:], out_size, align_corners)
     stretch_x, stretch_y = _stretches(jacobian)
@@ -120,10 +120,7 @@ def _filtered(
 
     def row_mean(images: Tensor, points: Tensor) -> Tensor:
         """(N, K * points, ...), or (1, N * K * points, ...) for one map -> (N, K, C, H', W')."""
-        if affine:
-            samples = backend.affine_grid_sample(images, points, out_size, *options)
-        else:
-            samples = backend.grid_sample(images, points, *options)
+        samples = backend.sample(images, points, out_size, *options)
         samples = samples.reshape(*weights_x.shape[:3], *samples.shape[2:])
         return _weighted_sum(samples, weights_x)
 

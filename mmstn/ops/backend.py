@@ -1,4 +1,4 @@
-"""Who samples: the compiled op where it is there and covers the case, PyTorch everywhere else."""
+"""Chooses the sampler: the compiled op if it was built and covers the case, else PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from . import _ext, native_backend, torch_backend
+from . import native, torch_backend
 from .kernels import SamplingKernel
 
 BACKENDS = ('auto', 'native', 'torch')
@@ -18,6 +18,7 @@ _logger = logging.getLogger('mmstn')
 _of_process = 'auto'
 _of_context: ContextVar[str | None] = ContextVar('mmstn_backend', default=None)
 _announced = False
+_fallbacks: list[str] = []  # why PyTorch sampled where the op was wanted, each said once
 
 
 def set_backend(name: str) -> None:
@@ -77,48 +78,64 @@ def use_backend(name: str) -> Iterator[None]:
 def _check(name: str) -> None:
     if name not in BACKENDS:
         raise ValueError(f'name must be one of {BACKENDS}, got {name!r}')
-    if name == 'native' and _ext.MODULE is None:
-        raise RuntimeError(f"backend 'native' is missing. {_ext.WHY_MISSING}")
+    if name == 'native' and native.MODULE is None:
+        raise RuntimeError(f"backend 'native' is missing. {native.WHY_MISSING}")
 
 
-def affine_grid_sample(
+def info() -> dict[str, str]:
+    """What was built, against what, and which path the CPU takes.
+
+    Returns:
+        Names and values in the style of mmengine's ``collect_env``: print them line by line. Among
+        them, why calls went to PyTorch until now.
+    """
+    module = native.MODULE
+    result = {'mmstn backend': get_backend(), 'PyTorch': torch.__version__}
+    if _fallbacks:
+        result['mmstn fell back'] = ' '.join(_fallbacks)
+    if module is None:
+        return result | {'mmstn compiled op': f'no. {native.WHY_MISSING}'}
+    cuda = f'CUDA {module.cuda_version}' if native.HAS_CUDA else 'CPU only'
+    return result | {
+        'mmstn compiled op': module.__file__,
+        'mmstn op built for': f'PyTorch {module.torch_version}, {cuda}',
+        'mmstn op compiler': module.compiler,
+        'mmstn op CPU path': module.cpu_path(),
+        'mmstn op CPU threads': "as many as PyTorch's" if module.parallel else 'one',
+    }
+
+
+def sample(
     input: Tensor,
-    matrix: Tensor,
+    warp: Tensor,
     out_size: Sequence[int],
     mode: str | SamplingKernel,
     padding_mode: str,
     align_corners: bool,
 ) -> Tensor:
-    """:func:`mmstn.ops.affine_grid_sample` for arguments that were checked, with the axis K."""
-    module = native_backend if _is_native(input, matrix, mode) else torch_backend
-    return module.sample(input, matrix, out_size, mode, padding_mode, align_corners)
+    """:func:`mmstn.ops.torch_backend.sample`, by the chosen backend."""
+    if get_backend() != 'torch':
+        reason = native.why_not(input, warp, mode)
+        if not _announced or reason is not None:
+            _report(reason)
+        if reason is None:
+            return native.sample(input, warp, out_size, mode, padding_mode, align_corners)
+    return torch_backend.sample(input, warp, out_size, mode, padding_mode, align_corners)
 
 
-def grid_sample(
-    input: Tensor, grid: Tensor, mode: str | SamplingKernel, padding_mode: str, align_corners: bool
-) -> Tensor:
-    """:func:`mmstn.ops.grid_sample` for arguments that were checked, with the axis K."""
-    module = native_backend if _is_native(input, grid, mode) else torch_backend
-    return module.sample(input, grid, grid.shape[2:-1], mode, padding_mode, align_corners)
-
-
-def _is_native(input: Tensor, map: Tensor, mode: str | SamplingKernel) -> bool:
-    chosen = get_backend()
-    if chosen == 'auto' and not _announced and not _tracing():
-        _announce()
-    return chosen != 'torch' and _ext.MODULE is not None and native_backend.covers(input, map, mode)
-
-
-def _tracing() -> bool:
-    return torch_backend.is_compiling() or torch.jit.is_tracing()
-
-
-def _announce() -> None:
-    """Says once what ``'auto'`` means on this machine."""
+def _report(reason: str | None) -> None:
+    """Logs what ``'auto'`` means on this machine, and why a call goes to PyTorch; each once."""
     global _announced
-    _announced = True
-    if _ext.MODULE is None:
-        _logger.info('mmstn samples with PyTorch. %s', _ext.WHY_MISSING)
-    else:
-        devices = 'CPU and CUDA' if _ext.HAS_CUDA else 'CPU only'
-        _logger.info('mmstn samples with its compiled op (%s, %s)', devices, _ext.MODULE.cpu_path())
+    if torch_backend.is_compiling() or torch.jit.is_tracing():
+        return
+    if not _announced:
+        _announced = True
+        if native.MODULE is None:
+            _logger.info('mmstn samples with PyTorch. %s', native.WHY_MISSING)
+        else:
+            devices = 'CPU and CUDA' if native.HAS_CUDA else 'CPU only'
+            path = native.MODULE.cpu_path()
+            _logger.info('mmstn samples with its compiled op (%s, %s)', devices, path)
+    if reason is not None and native.MODULE is not None and reason not in _fallbacks:
+        _fallbacks.append(reason)
+        _logger.debug('mmstn samples with PyTorch. %s', reason)

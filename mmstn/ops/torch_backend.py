@@ -124,9 +124,7 @@ def backward(
 
 def is_transformed() -> bool:
     """Whether torch.func or forward-mode differentiation is at work."""
-    if _num_transforms() > 0:
-        return True
-    return not is_compiling() and forward_ad._current_level >= 0
+    return _num_transforms() > 0 or forward_ad._current_level >= 0
 
 
 def output_dtype(input: Tensor, warp: Tensor) -> torch.dtype:

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from mmstn.ops import _ext
+from mmstn.ops import native
 from tests.ops import cuda_on_cpu
 
 CPU_PATHS = ['avx512', 'avx2', 'portable']
@@ -12,16 +12,16 @@ CPU_PATHS = ['avx512', 'avx2', 'portable']
 
 @contextmanager
 def on_path(path):
-    if _ext.MODULE is None:
-        pytest.skip(_ext.WHY_MISSING)
+    if native.MODULE is None:
+        pytest.skip(native.WHY_MISSING)
     try:
-        _ext.MODULE.set_cpu_path(path)
+        native.MODULE.set_cpu_path(path)
     except ValueError as error:
         pytest.skip(str(error))
     try:
         yield
     finally:
-        _ext.MODULE.set_cpu_path('auto')
+        native.MODULE.set_cpu_path('auto')
 
 
 @pytest.fixture(params=CPU_PATHS)
@@ -33,8 +33,8 @@ def cpu_path(request):
 
 @pytest.fixture(scope='session')
 def cuda_on_cpu_module(tmp_path_factory):
-    if _ext.MODULE is None:
-        pytest.skip(_ext.WHY_MISSING)
+    if native.MODULE is None:
+        pytest.skip(native.WHY_MISSING)
     shared = tmp_path_factory.getbasetemp()
     if 'PYTEST_XDIST_WORKER' in os.environ:  # compiled once for all workers
         shared = shared.parent
@@ -48,7 +48,7 @@ def kernels(request):
         with cuda_on_cpu.installed(request.getfixturevalue('cuda_on_cpu_module')):
             yield
     elif request.param == 'cuda':
-        if not (_ext.HAS_CUDA and torch.cuda.is_available()):
+        if not (native.HAS_CUDA and torch.cuda.is_available()):
             pytest.skip('no GPU, or an op that was built without CUDA')
         with torch.device('cuda'):
             yield

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from mmstn.ops import _ext, matrix_grid, torch_backend
+from mmstn.ops import matrix_grid, native, torch_backend
 from mmstn.ops.coordinates import to_pixels
 
-needs_op = pytest.mark.skipif(_ext.MODULE is None, reason=_ext.WHY_MISSING)
+needs_op = pytest.mark.skipif(native.MODULE is None, reason=native.WHY_MISSING)
 
 MODES = ('nearest', 'bilinear', 'bicubic')
 PADDINGS = ('zeros', 'border', 'reflection')

@@ -14,12 +14,12 @@ import torch
 
 import mmstn
 from mmstn.ops import (
-    _ext,
     affine_grid_sample,
     backend,
     build,
     get_backend,
     info,
+    native,
     set_backend,
     use_backend,
 )
@@ -118,11 +118,24 @@ def test_what_samples_is_said_once(caplog):
     assert 'samples with' in caplog.text
 
 
+@needs_op
+def test_a_fall_back_says_why_once(caplog, monkeypatch):
+    monkeypatch.setattr(backend, '_fallbacks', [])
+    volume = torch.randn(1, 2, 3, 4, 4)
+    with caplog.at_level('DEBUG', logger='mmstn'):
+        for _ in range(2):
+            affine_grid_sample(volume, torch.eye(3, 4)[None], (3, 4, 4))
+            affine_grid_sample(torch.randn(1, 2, 4, 4), MATRIX, (4, 4))
+        torch.func.vmap(lambda u: affine_grid_sample(u, MATRIX, (4, 4)))(volume.movedim(2, 0))
+    assert caplog.text.count('volumes') == caplog.text.count('torch.func') == 1
+    assert 'volumes' in info()['mmstn fell back'] and 'torch.func' in info()['mmstn fell back']
+
+
 def test_info():
     lines = info()
     assert lines['PyTorch'] == torch.__version__
-    if _ext.MODULE is None:
-        assert _ext.HOW_TO_BUILD in lines['mmstn compiled op']
+    if native.MODULE is None:
+        assert native.HOW_TO_BUILD in lines['mmstn compiled op']
     else:
         assert Path(lines['mmstn compiled op']).is_file()
         assert lines['mmstn op CPU path'] in ('avx512', 'avx2', 'portable')
@@ -132,8 +145,8 @@ def test_info():
 def test_the_op_is_as_parallel_as_pytorch():
     """Without OpenMP in its compiler flags at::parallel_for is a plain loop, and nothing fails."""
     openmp = 'parallel backend: OpenMP' in torch.__config__.parallel_info()
-    gcc = 'lang' not in _ext.MODULE.compiler
-    assert _ext.MODULE.parallel or not (openmp and gcc)
+    gcc = 'lang' not in native.MODULE.compiler
+    assert native.MODULE.parallel or not (openmp and gcc)
 
 
 HIDDEN = """
@@ -165,7 +178,7 @@ def test_without_the_op_everything_works(start, tmp_path):
     environment = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{root}'}
     check = (
         'import mmstn.ops as ops\n'
-        'assert ops._ext.MODULE is None\n'
+        'assert ops.native.MODULE is None\n'
         'try: ops.set_backend("native")\n'
         'except RuntimeError as error: assert "mmstn.ops.build" in str(error), error\n'
         'else: raise AssertionError\n'

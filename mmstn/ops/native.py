@@ -1,21 +1,28 @@
-"""Finds the compiled op and completes it: shapes for compilers, derivatives beyond the first."""
+"""The compiled op ``torch.ops.mmstn.sample``: loads it, says what it covers, and calls it."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import warnings
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
 from torch import Tensor
+from torch.jit import is_tracing
 
 from . import torch_backend
+from .coordinates import coordinate_dtype
+from .kernels import SamplingKernel
+from .torch_backend import is_compiling, is_transformed, output_dtype
 
 HOW_TO_BUILD = 'Build it with: python -m mmstn.ops.build'
 # The numbers of csrc/sampler_math.h.
 MODES = {'nearest': 0, 'bilinear': 1, 'bicubic': 2}
 PADDING_MODES = {'zeros': 0, 'border': 1, 'reflection': 2}
+DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+MOST_PIXELS = 2**31 - 1  # of a map with its border: the kernels count them in 32 bits
 
 
 def _load() -> tuple[ModuleType | None, str]:
@@ -42,13 +49,70 @@ MODULE, WHY_MISSING = _load()
 HAS_CUDA = MODULE is not None and MODULE.cuda_version != 0
 
 
+def why_not(input: Tensor, warp: Tensor, mode: str | SamplingKernel) -> str | None:
+    """Why the op cannot do what is asked, or None where it can.
+
+    Args:
+        input: The feature map.
+        warp: The matrices or the grid.
+        mode: The sampling kernel.
+    """
+    if MODULE is None:
+        return WHY_MISSING
+    if input.dim() != 4:
+        return 'The compiled op does not know volumes.'
+    if not isinstance(mode, str):
+        return "The compiled op does not know a user's own kernel."
+    if input.dtype not in DTYPES or warp.dtype not in DTYPES:
+        return f'The compiled op does not know {input.dtype} with {warp.dtype}.'
+    if not (input.is_cpu or input.is_meta or (input.is_cuda and HAS_CUDA)):
+        return f'The compiled op was not built for {input.device.type}.'
+    if is_tracing():
+        return 'TorchScript must find its operations where there is no mmstn.'
+    if is_compiling() and torch.onnx.is_in_onnx_export():
+        return 'An ONNX file must hold standard nodes.'
+    if is_transformed():
+        return 'The compiled op knows neither torch.func nor forward mode.'
+    # Of a map of 1 x 1 the border makes 5 x 3. The number of images is nothing to guard a graph by.
+    if is_compiling() or not 0 < input.numel() < MOST_PIXELS // 15:
+        height, width = input.shape[2:]
+        if (height + 4) * (width + 2) + 2 > MOST_PIXELS:
+            return f'The compiled op cannot count the pixels of {height} x {width}.'
+    return None
+
+
+def sample(
+    input: Tensor,
+    warp: Tensor,
+    out_size: Sequence[int],
+    mode: str,
+    padding_mode: str,
+    align_corners: bool,
+) -> Tensor:
+    """As :func:`mmstn.ops.torch_backend.sample`, where :func:`why_not` says nothing."""
+    dtype = torch.float32
+    if input.dtype != dtype or warp.dtype != dtype:  # else neither autocast nor anything changes it
+        dtype = output_dtype(input, warp)
+        warp = warp.to(coordinate_dtype(input.dtype, warp.dtype))
+    return _OP(
+        input,
+        warp,
+        out_size[0],
+        out_size[1],
+        MODES[mode],
+        PADDING_MODES[padding_mode],
+        align_corners,
+        dtype,
+    )
+
+
 def _channels_innermost(input: Tensor) -> bool:
     return input.is_contiguous(memory_format=torch.channels_last) and not input.is_contiguous()
 
 
 def _fake_sample(
     input: Tensor,
-    map: Tensor,
+    warp: Tensor,
     out_height: int,
     out_width: int,
     mode: int,
@@ -58,7 +122,7 @@ def _fake_sample(
 ) -> Tensor:
     """A tensor of the shape and layout that mmstn::sample gives."""
     n, c = input.shape[:2]
-    k = map.shape[1]
+    k = warp.shape[1]
     if _channels_innermost(input):
         samples = input.new_empty((n, k, out_height, out_width, c), dtype=dtype)
         return samples.permute(0, 1, 4, 2, 3)
@@ -68,12 +132,12 @@ def _fake_sample(
 def _fake_backward(
     gradient: Tensor,
     input: Tensor,
-    map: Tensor,
+    warp: Tensor,
     mode: int,
     padding: int,
     align_corners: bool,
     wants_input: bool,
-    wants_map: bool,
+    wants_warp: bool,
 ) -> tuple[Tensor, Tensor]:
     """Tensors of the shapes and layouts that mmstn::sample_backward gives."""
     layout = torch.channels_last if _channels_innermost(input) else torch.contiguous_format
@@ -84,31 +148,31 @@ def _fake_backward(
         device=input.device,
         memory_format=layout if wants_input else torch.contiguous_format,
     )
-    return d_input, map.new_empty(map.shape if wants_map else (0,))
+    return d_input, warp.new_empty(warp.shape if wants_warp else (0,))
 
 
 def _backward(
     gradient: Tensor,
     input: Tensor,
-    map: Tensor,
+    warp: Tensor,
     mode: int,
     padding: int,
     align_corners: bool,
     wants_input: bool,
-    wants_map: bool,
+    wants_warp: bool,
 ) -> tuple[Tensor, Tensor]:
     """mmstn::sample_backward where its result may be differentiated again, any number of times."""
-    tensors = (gradient, input, map)
+    tensors = (gradient, input, warp)
     followed = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if not followed and not torch_backend.is_transformed():
-        arguments = (*tensors, mode, padding, align_corners, wants_input, wants_map)
+        arguments = (*tensors, mode, padding, align_corners, wants_input, wants_warp)
         with torch._C._AutoDispatchBelowAutograd():
             return torch.ops.mmstn.sample_backward.default(*arguments)
-    d_input, d_map = torch_backend.backward(
+    d_input, d_warp = torch_backend.backward(
         *tensors, _name(MODES, mode), _name(PADDING_MODES, padding), align_corners
     )
-    none = map.new_empty(0)
-    return d_input if wants_input else none, d_map if wants_map else none
+    none = warp.new_empty(0)
+    return d_input if wants_input else none, d_warp if wants_warp else none
 
 
 def _name(numbers: dict[str, int], number: int) -> str:
@@ -116,6 +180,7 @@ def _name(numbers: dict[str, int], number: int) -> str:
 
 
 if MODULE is not None:
+    _OP = torch.ops.mmstn.sample.default  # found once, without a search among overloads
     # `register_fake` had another name before torch 2.4, and `register_autograd` did not exist.
     register_fake = getattr(torch.library, 'register_fake', None) or torch.library.impl_abstract
     register_fake('mmstn::sample')(_fake_sample)
