@@ -8,9 +8,12 @@ no mmengine, :mod:`mmstn.ops` works all the same; the rest says what to install 
 import importlib
 from types import ModuleType
 
-from . import ops
-from .dependencies import is_importable
+from .dependencies import check_torch, is_importable
 from .version import __version__
+
+check_torch()
+
+from . import ops  # noqa: E402
 
 if is_importable('mmengine'):
     from . import datasets, evaluation, models

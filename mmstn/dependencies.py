@@ -1,4 +1,4 @@
-"""Checks that one family of OpenMMLab packages is installed, is complete and is recent enough.
+"""Checks that torch and one family of OpenMMLab packages are there, complete and recent enough.
 
 OpenMMLab's own packages and their maintained continuation by OneDL have the same import names.
 Installed one over the other they overwrite each other's files without a word, and uninstalling one
@@ -30,7 +30,27 @@ FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 MODULES = tuple(FAMILIES['onedl'])
+OLDEST_TORCH = '2.1'  # pyproject.toml repeats it, too
 ALSO_NEEDED = {'onedl': ('torchvision',), 'openmmlab': ('torchvision', 'setuptools<82')}
+
+
+def check_torch() -> None:
+    """Raises one clear error unless there is a torch that mmstn works with.
+
+    Raises:
+        ImportError: If torch is missing or too old. The message says what to install.
+    """
+    found = 'not installed here'
+    if is_importable('torch'):
+        import torch
+
+        if torch.__version__ >= OLDEST_TORCH:
+            return
+        found = f'found {torch.__version__}'
+    raise ImportError(
+        f'mmstn needs torch>={OLDEST_TORCH} ({found}).\n'
+        f'Install:\n    pip install "torch>={OLDEST_TORCH}" torchvision'
+    )
 
 
 def check_dependencies() -> None:

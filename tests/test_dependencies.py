@@ -88,6 +88,25 @@ def test_import_of_mmstn_gives_the_message_and_nothing_else():
     assert 'pip install' in run.stderr
 
 
+@pytest.mark.parametrize('door', ['mmstn', 'mmstn.ops'])
+@pytest.mark.parametrize(
+    ('torch', 'found'),
+    [
+        ("sys.modules['torch'] = None", 'not installed here'),
+        (
+            "import torch; torch.__version__ = type(torch.__version__)('2.0.1+cu118')",
+            '2.0.1',
+        ),
+    ],
+)
+def test_a_missing_or_old_torch_is_named(torch, found, door):
+    code = f'import sys; {torch}; import {door}'
+    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert 'ImportError: mmstn needs torch>=2.1 (' in run.stderr
+    assert found in run.stderr
+    assert 'pip install "torch>=2.1"' in run.stderr
+
+
 ONLY_TORCH = """
 import sys
 

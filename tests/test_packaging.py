@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import mmstn
-from mmstn.dependencies import ALSO_NEEDED, FAMILIES
+from mmstn.dependencies import ALSO_NEEDED, FAMILIES, OLDEST_TORCH
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = shutil.ignore_patterns(
@@ -76,7 +76,7 @@ def _required(metadata, extra):
 
 
 def test_hard_dependencies_name_no_family(metadata):
-    assert _required(metadata, None) == {'torch', 'numpy', 'packaging'}
+    assert _required(metadata, None) == {f'torch>={OLDEST_TORCH}', 'numpy', 'packaging'}
 
 
 @pytest.mark.parametrize('family', FAMILIES)

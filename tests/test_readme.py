@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from mmstn.models import SpatialTransformer
+from tests.old_torch import torch_must
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / 'README.md').read_text()
@@ -58,6 +59,7 @@ def test_family_of_ones_own():
 def test_use_what_was_trained(tmp_path, monkeypatch):
     onnxruntime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
+    torch_must('write ONNX by its new exporter')
     inference, export = block('STNInferencer'), block('torch.onnx.export')
     config, checkpoint = re.findall(r"'(\S+/\S+\.(?:py|pth))'", inference)
     model = MODELS.build(Config.fromfile(ROOT / config).model)

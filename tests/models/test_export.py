@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmstn.models import BackboneLocNet, BaseGridGenerator, SpatialTransformer
+from tests.old_torch import BY_TORCHSCRIPT, torch_must
 
 FAMILIES = [
     name
@@ -38,11 +39,13 @@ def traced(model, image, path):
 
 
 def exported(model, image, path):
+    torch_must('export graphs for any batch size')
     batch = torch.export.Dim('batch')
     return torch.export.export(model, (image,), dynamic_shapes=({0: batch},)).module()
 
 
 def compiled(model, image, path):
+    torch_must('compile all of it into one graph')
     torch.compiler.reset()
     return torch.compile(model, fullgraph=True, dynamic=True, backend='aot_eager')
 
@@ -50,14 +53,15 @@ def compiled(model, image, path):
 def onnx_of_torchscript(model, image, path):
     pytest.importorskip('onnx')
     torch.onnx.export(
-        model, (image,), path, dynamo=False, opset_version=16, input_names=['image'],
-        dynamic_axes={'image': {0: 'batch'}},
+        model, (image,), path, opset_version=16, input_names=['image'],
+        dynamic_axes={'image': {0: 'batch'}}, **BY_TORCHSCRIPT,
     )  # fmt: skip
     return session(path)
 
 
 def onnx_of_dynamo(model, image, path):
     pytest.importorskip('onnxscript')
+    torch_must('write ONNX by its new exporter')
     torch.onnx.export(
         model, (image,), path, dynamo=True, opset_version=20, input_names=['image'],
         dynamic_shapes=({0: torch.export.Dim('batch')},), verbose=False,

@@ -3,12 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from packaging.version import Version
 from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.autograd import gradcheck, gradgradcheck
 
 from mmstn.ops import affine_grid_sample, grid_sample, matrix_grid, use_backend
+from tests.old_torch import BY_TORCHSCRIPT, torch_must
 from tests.ops.sampling_cases import (
     MODES,
     PADDINGS,
@@ -21,10 +21,6 @@ from tests.ops.sampling_cases import (
 )
 
 OUT_SIZE = (6, 7)
-needs_recent_compiler = pytest.mark.skipif(
-    Version(torch.__version__) < Version('2.6'),
-    reason='the compiler of old versions follows neither context variables nor torch.func',
-)
 BACKENDS = ('auto', 'torch')
 
 
@@ -56,6 +52,7 @@ class Warp(nn.Module):
     ],
 )
 def test_opcheck(source, layout):
+    torch_must('check an op')
     image, map = problem(source)
     image = image.detach().contiguous(memory_format=layout).requires_grad_()
     arguments = (1, 0, False)
@@ -68,10 +65,10 @@ def test_opcheck(source, layout):
     )
 
 
-@needs_recent_compiler
 @pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize('dynamic', [False, True])
 def test_compiles_into_one_graph(backend, dynamic):
+    torch_must('compile all of it into one graph')
     torch.compiler.reset()
     compiled = torch.compile(warp, fullgraph=True, dynamic=dynamic, backend='aot_eager')
     with use_backend(backend):
@@ -88,6 +85,7 @@ def test_compiles_into_one_graph(backend, dynamic):
 
 @needs_op
 def test_torch_export_keeps_the_op():
+    torch_must('export graphs for any batch size')
     image, map = (tensor.detach() for tensor in problem())
     batch = torch.export.Dim('batch')
     program = torch.export.export(Warp(), (image, map), dynamic_shapes=({0: batch}, {0: batch}))
@@ -102,6 +100,7 @@ def test_onnx_holds_standard_nodes(dynamo, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     if dynamo:
         pytest.importorskip('onnxscript')
+        torch_must('write ONNX by its new exporter')
     image, map = (tensor.detach() for tensor in problem())
     file = tmp_path / 'warp.onnx'
     if dynamo:
@@ -110,7 +109,7 @@ def test_onnx_holds_standard_nodes(dynamo, tmp_path):
         torch.onnx.export(Warp(), (image, map), dynamo=True, dynamic_shapes=shapes).save(file)
         image, map = (tensor.detach() for tensor in problem(n=5))
     else:
-        torch.onnx.export(Warp(), (image, map), file, dynamo=False, opset_version=20)
+        torch.onnx.export(Warp(), (image, map), file, opset_version=20, **BY_TORCHSCRIPT)
     nodes = onnx.load(file).graph.node
     assert {node.domain for node in nodes} == {''}
     assert 'GridSample' in {node.op_type for node in nodes}
@@ -154,10 +153,10 @@ def test_onnx_by_torchscript_follows_sizes(mode, tmp_path):
         module,
         (image, matrix),
         file,
-        dynamo=False,
         opset_version=20,
         input_names=['image', 'matrix'],
         dynamic_axes={'image': {0: 'n', 2: 'h', 3: 'w'}, 'matrix': {0: 'n'}},
+        **BY_TORCHSCRIPT,
     )
     image, matrix = (torch.cat([tensor, tensor[:1]]).detach() for tensor in problem())
     image = image[..., 1:, 2:].contiguous()
@@ -172,7 +171,7 @@ def test_onnx_keeps_what_is_not_a_number(source, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     image, map = (tensor.detach() for tensor in problem(source))
     file = tmp_path / 'warp.onnx'
-    torch.onnx.export(Warp(), (image, map), file, dynamo=False, opset_version=20)
+    torch.onnx.export(Warp(), (image, map), file, opset_version=20, **BY_TORCHSCRIPT)
     map[0, 1, 0, 0] = float('nan')
     session = onnxruntime.InferenceSession(file)
     names = [i.name for i in session.get_inputs()]
@@ -352,10 +351,10 @@ def test_vmap(backend, ndim, mode):
                 torch.testing.assert_close(actual[n], sample(*one), rtol=1e-5, atol=1e-5)
 
 
-@needs_recent_compiler
 @pytest.mark.parametrize('backend', BACKENDS)
 @pytest.mark.parametrize('transform', ['grad', 'jacfwd', 'vmap'])
 def test_torch_func_compiles_into_one_graph(backend, transform):
+    torch_must('compile all of it into one graph')
     torch.compiler.reset()
     image, matrix = (tensor.detach() for tensor in problem())
 
