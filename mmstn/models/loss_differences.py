@@ -128,7 +128,7 @@ class LossDifferences:
         """d / step of one call of transformer ``number``, of the shape of ``theta``."""
         entropy = [self.seed, self.iteration, number, call]
         (seed,) = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(seed >> 1))
+        generator = torch.Generator().manual_seed(int(seed) >> 1)
         # Drawn for the batch of all processes, whose images mmengine's samplers deal out in turns.
         world = get_world_size()
         whole = torch.randn(len(theta) * world, *theta.shape[1:], generator=generator)
