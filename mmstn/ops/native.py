@@ -181,10 +181,9 @@ def _name(numbers: dict[str, int], number: int) -> str:
 
 if MODULE is not None:
     _OP = torch.ops.mmstn.sample.default  # found once, without a search among overloads
-    # `register_fake` had another name before torch 2.4, and `register_autograd` did not exist.
-    register_fake = getattr(torch.library, 'register_fake', None) or torch.library.impl_abstract
-    register_fake('mmstn::sample')(_fake_sample)
-    register_fake('mmstn::sample_backward')(_fake_backward)
-    # `torch.library.register_autograd` would take the second derivative only.
+    # In the way that torch 2.1 has too. `torch.library.register_autograd` would take the second
+    # derivative only.
     _LIBRARY = torch.library.Library('mmstn', 'IMPL')
+    _LIBRARY.impl('sample', _fake_sample, 'Meta')
+    _LIBRARY.impl('sample_backward', _fake_backward, 'Meta')
     _LIBRARY.impl('sample_backward', _backward, 'Autograd')
