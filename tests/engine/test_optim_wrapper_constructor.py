@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
@@ -185,6 +186,46 @@ def test_a_transformer_as_a_neck():
     for name, (rate, _) in settings(model, dict(custom_keys=keys)).items():
         right = {'backbone': 0.1, 'neck': 0.3, 'head': 1}[name.split('.')[0]]
         assert rate == pytest.approx(right), name
+
+
+LINEAR = dict(type='LinearNeck', in_channels=128, out_channels=128)
+POOLING = dict(type='GlobalAveragePooling')
+
+
+@pytest.mark.parametrize(
+    'necks, key, layer',
+    [
+        ([LINEAR], 'neck.fc', 'neck.1.fc.weight'),  # which was no list before
+        ([LINEAR], 'neck.1.fc', 'neck.1.fc.weight'),
+        ([POOLING, LINEAR], 'neck.1.fc', 'neck.2.fc.weight'),
+        ([POOLING, LINEAR], 'neck.2.fc', 'neck.2.fc.weight'),
+        ([LINEAR, LINEAR], 'neck.1.fc', 'neck.2.fc.weight'),
+    ],
+)
+def test_a_neck_before_others_leaves_them_their_rates(necks, key, layer, said):
+    init_default_scope('mmpretrain')
+    loc_net = dict(type='ConvLocNet', in_channels=128, kernel_sizes=3, downsample=1)
+    neck = dict(type='STNNeck', transformer=dict(loc_net=loc_net, grid_generator=AFFINE))
+    model = classifier(RESNET, neck=[neck, *necks])
+    found = settings(model, dict(custom_keys={key: dict(lr_mult=0.1)}))
+    slow = [name for name, (rate, _) in found.items() if rate == 0.1]
+    assert slow == [layer, layer.replace('weight', 'bias')]
+    assert not said
+
+
+def test_rates_of_transformers_count_where_rates_fall_with_depth():
+    init_default_scope('mmpretrain')
+    model = classifier(dict(type='STNBackbone', backbone=VIT, transformer=FRONT))
+    keys = {'loc_net': dict(lr_mult=0.1), 'backbone': dict(lr_mult=0.3)}
+    cfg = dict(
+        optimizer=dict(type='AdamW', lr=1.0, weight_decay=1.0),
+        paramwise_cfg=dict(layer_decay_rate=0.5, custom_keys=keys),
+    )
+    for group in build_optim_wrapper(model, dict(cfg, **LAYER_DECAY)).optimizer.param_groups:
+        if 'loc_net' in group['param_name']:
+            assert group['lr'] == pytest.approx(0.1)
+        else:  # mmpretrain's constructor lets depth alone count
+            assert group['lr'] == 0.5 ** round(-np.log2(group['lr']))
 
 
 def test_distributed_and_compiled_models_are_looked_into(said):

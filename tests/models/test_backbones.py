@@ -278,6 +278,27 @@ def test_what_is_never_called_is_named_with_what_to_take_instead(backbone, name)
     assert heard == [f'before.{instead.replace(".", "_")}']
 
 
+@pytest.mark.skipif(not hasattr(torch.compiler, 'set_stance'), reason='hooks in compiled code')
+def test_what_compiled_code_never_calls_is_named_and_no_graph_is_made_twice():
+    image, graphs = torch.rand(2, 3, 64, 64), []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    wrapper = STNBackbone(dict(type='VGG', depth=11), insert={'features': shift()})
+    with torch.no_grad(), pytest.raises(ValueError, match="'features', which it never calls"):
+        torch.compile(wrapper, backend='eager')(image)
+
+    wrapper = evaluate(STNBackbone(RESNET, insert={'layer2': shift(), 'layer3': shift()}))
+    wrapper.before['layer3'].start.fill_(0.5)
+    compiled = torch.compile(wrapper, backend=backend, fullgraph=True)
+    with torch.no_grad():
+        for _ in range(3):
+            torch.testing.assert_close(compiled(image)[0], wrapper(image)[0])
+    assert len(graphs) == 1
+
+
 def test_a_child_that_is_not_used_at_all_is_named():
     config = dict(VIT, type='DistilledVisionTransformer')
     wrapper = STNBackbone(config, insert={'patch_embed': shift(), 'pre_norm': shift()})

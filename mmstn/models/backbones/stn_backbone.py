@@ -100,18 +100,16 @@ class STNBackbone(BaseModule):
             for _ in range(num_streams)
         )
         self.insert = tuple(insert)
-        self._unseen: set[str] = set()  # transformers inside that have not run yet
+        self._called: list[str] = []  # transformers inside that ran in this forward pass
+        self._checked = False
         for index, stream in enumerate(self.streams):
             for name, cfg in insert.items():
                 child = _child(stream, name)
                 key = self._key(name, index)
                 self.before[key] = build_transformer(cfg, f'insert[{name!r}]')
-                self._unseen.add(key)
-                # A hook leaves the child's name alone. It holds the transformer itself, so that a
-                # deep copy of the model (EMA makes one) holds the copy's.
-                child.register_forward_pre_hook(
-                    partial(_transform_input, self.before[key], self._unseen, key)
-                )
+                # A hook leaves the child's name alone. It holds modules themselves, so that a deep
+                # copy of the model (EMA makes one) holds the copy's.
+                child.register_forward_pre_hook(partial(_transform_input, self, key))
 
     def _key(self, name: str, stream: int) -> str:
         """The name in ``before`` of the transformer before a child of a stream."""
@@ -131,6 +129,7 @@ class STNBackbone(BaseModule):
             What the backbone returns for one image, a tensor or a tuple of them, with channels K
             times as many if K > 1 streams are concatenated.
         """
+        self._called = []  # a new one: compiled code need not know the old one
         if self.transformer is None:
             outputs = self.streams[0](x)
         else:
@@ -141,14 +140,18 @@ class STNBackbone(BaseModule):
                 whole = F.interpolate(x, views.shape[3:], mode='bilinear', antialias=True)
                 views = torch.cat([views, whole[:, None]], dim=1)
             outputs = fuse(self.streams, views, self.fusion)
-        if self._unseen and not is_compiling():
-            self._complain_of_unseen()
+        if is_compiling():  # no note is taken, since a change of it would compile all once more
+            self._check_calls()
+        elif not self._checked:
+            self._check_calls()
+            self._checked = True
         return outputs
 
-    def _complain_of_unseen(self) -> None:
+    def _check_calls(self) -> None:
+        """Complains of transformers inside that did not run."""
         stream = self.streams[0]
         for name in self.insert:
-            if self._key(name, 0) in self._unseen:
+            if self._key(name, 0) not in self._called:
                 child = dict(stream.named_modules()).get(name, nn.Identity())
                 items = ', '.join(f'{name}.{item}' for item, _ in child.named_children())
                 raise ValueError(
@@ -177,7 +180,7 @@ class STNBackbone(BaseModule):
     def _switch_to_deploy(self) -> None:
         for stream in self.streams:
             stream.switch_to_deploy()
-        self._unseen.update(self.before)  # a branch may have gone, and its transformer with it
+        self._checked = False  # a branch may have gone, and its transformer with it
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """The depth of a parameter for layer-wise learning rate decay, as the backbone counts it.
@@ -267,15 +270,11 @@ def _child(backbone: nn.Module, name: str) -> nn.Module:
 
 
 def _transform_input(
-    transformer: SpatialTransformer,
-    unseen: set[str],
-    key: str,
-    child: nn.Module,
-    args: tuple,
+    backbone: STNBackbone, key: str, child: nn.Module, args: tuple
 ) -> tuple[Tensor, ...]:
-    """Replaces the map that ``child`` is called with by what ``transformer`` samples from it."""
-    if unseen and not is_compiling():
-        unseen.discard(key)
+    """Replaces the map that ``child`` is called with by what a transformer samples from it."""
+    backbone._called.append(key)
+    transformer = backbone.before[key]
     samples = transformer(args[0])
     if transformer.num_transformers is not None:
         samples = samples.flatten(1, 2)
