@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from mmengine.config import Config, DictAction
@@ -19,8 +20,6 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from mmpretrain.registry import MODELS
 from sampler import machine
-
-import mmstn  # noqa: F401, registers
 
 
 def parse_args() -> argparse.Namespace:
@@ -96,7 +95,7 @@ def main() -> None:
     for workers in args.workers:
         options = dict(dataset=dataset, num_workers=workers, persistent_workers=workers > 0)
         there = iter(Runner.build_dataloader(dict(loader_cfg, **options), seed=0))
-        delivered = rate(lambda: next(there), args, size)  # noqa: B023
+        delivered = rate(partial(next, there), args, size)
         print(f'loader, {workers} workers: {delivered}', flush=True)
     if args.loader_only:
         return

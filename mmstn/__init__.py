@@ -13,11 +13,11 @@ from .version import __version__
 
 check_torch()
 
-from . import ops  # noqa: E402
+from . import ops
 
 if is_importable('mmengine'):
     from . import datasets, evaluation, models
-    from .engine import hooks, optim_wrapper_constructor  # noqa: F401
+    from .engine import hooks, optim_wrapper_constructor
     from .engine.checkpoint_loading import allow_runner_checkpoints
 
     allow_runner_checkpoints()

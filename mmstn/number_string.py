@@ -1,7 +1,5 @@
 """Numbers as labels of their places, and as text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

@@ -1,6 +1,7 @@
 """What every package of mmstn that needs OpenMMLab imports first: it says what to install."""
 
 import contextlib
+import importlib
 import io
 import sys
 import warnings
@@ -15,7 +16,7 @@ _output = io.StringIO()
 try:
     with warnings.catch_warnings(), contextlib.redirect_stdout(_output):
         warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
-        import mmcv.cnn.bricks.transformer  # noqa: F401
-        import mmpretrain.datasets  # noqa: F401
+        importlib.import_module('mmcv.cnn.bricks.transformer')
+        importlib.import_module('mmpretrain.datasets')
 finally:
     sys.stdout.write(_output.getvalue().replace('Could not import OneDL\n', ''))

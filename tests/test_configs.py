@@ -22,7 +22,6 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, MODELS
 from reproduce import Experiment
 
-import mmstn  # noqa: F401
 from mmstn.datasets.cub import PARTS
 from mmstn.datasets.digit_struct import write_digit_struct
 from mmstn.datasets.mnist5k import load_digits

@@ -1,6 +1,6 @@
 """Inference in three lines."""
 
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab
 from mmstn.old_names import old_names
 
 from .number_inferencer import NumberInferencer

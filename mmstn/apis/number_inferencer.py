@@ -1,7 +1,5 @@
 """Inference with a network that reads numbers."""
 
-from __future__ import annotations
-
 import numpy as np
 from mmpretrain.structures import DataSample
 

@@ -1,7 +1,5 @@
 """STNInferencer: inference with a classifier that has spatial transformers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,13 +1,13 @@
 """Registered datasets and transforms of the data pipeline."""
 
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab
 
 from .cub import CUBParts
 from .mnist5k import MNIST5k, MNIST5kOneClass
 from .multi_image_dataset import ImagesAmongOthers, MultiImageDataset
 from .samplers import DefaultSampler, Draw, InfiniteSampler
 from .svhn import SVHN
-from .transforms import *  # noqa: F403
+from .transforms import *
 from .transforms import __all__ as _transforms
 
 __all__ = [

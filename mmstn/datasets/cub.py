@@ -1,7 +1,5 @@
 """CUB-200-2011 with what mmpretrain's dataset leaves out: the birds' boxes and their 15 parts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from os import PathLike
 

@@ -5,8 +5,6 @@ The file is MATLAB's v7.3, that is HDF5, of a struct array with the fields ``nam
 the image has one digit, and an array of references to numbers if it has more.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os

@@ -1,7 +1,5 @@
 """5,000 real MNIST digits without a download."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

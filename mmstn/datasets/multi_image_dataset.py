@@ -1,7 +1,5 @@
 """Datasets whose transforms can look at other images."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 

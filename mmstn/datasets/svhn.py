@@ -1,7 +1,5 @@
 """SVHN's full numbers (format 1)."""
 
-from __future__ import annotations
-
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from logging import WARNING

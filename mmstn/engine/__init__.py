@@ -1,1 +1,1 @@
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab

@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import importlib
 
 import torch.distributed as dist
 from mmengine.config import Config
@@ -31,7 +32,7 @@ def init_cpu_distributed(cfg: Config) -> None:
         )
     if not is_distributed():
         # Imported by DDP anyway; after the group it would keep it alive as a default argument.
-        import torch.distributed.nn.functional  # noqa: F401
+        importlib.import_module('torch.distributed.nn.functional')
 
         dist.init_process_group('gloo')
         atexit.register(_end_process_group)

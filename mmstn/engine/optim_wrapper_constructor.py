@@ -1,7 +1,5 @@
 """Learning rates and weight decay of a project stay what they are when it gets STs."""
 
-from __future__ import annotations
-
 import logging
 
 from mmengine.logging import print_log

@@ -1,6 +1,6 @@
 """Metrics."""
 
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab
 
 from .corloc import CorLoc
 from .digit_coverage import DigitCoverage

@@ -1,7 +1,5 @@
 """What all metrics check alike."""
 
-from __future__ import annotations
-
 from mmengine.evaluator import BaseMetric
 
 from mmstn.checks import instance_of, one_of

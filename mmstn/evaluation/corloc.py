@@ -1,7 +1,5 @@
 """CorLoc: the share of images whose object was found."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """DigitCoverage: which digit a spatial transformer looks at."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """PartLocalization: which parts of a bird parallel transformers look at."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 from typing import Any

@@ -1,7 +1,5 @@
 """SequenceAccuracy: the share of numbers that are read right as a whole."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,6 +1,6 @@
 """Grid generators: families of transforms, theta -> sampling grid."""
 
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab
 
 from .base import BaseGridGenerator, MatrixGridGenerator
 from .matrix import (

@@ -1,7 +1,5 @@
 """The interface of a family of transforms: theta -> sampling grid (section 3.2 of the paper)."""
 
-from __future__ import annotations
-
 import math
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Families of transforms that are matrices: affine maps and their kin, and homographies."""
 
-from __future__ import annotations
-
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor

@@ -1,7 +1,5 @@
 """STNCoLocalizer: finds the object that all images have in common, without a label or a box."""
 
-from __future__ import annotations
-
 import torch
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS

@@ -1,7 +1,5 @@
 """Finding the spatial transformers of a model, and hearing what they do while it works."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """The spatial transformer: localisation net, grid generator and sampler in one module."""
 
-from __future__ import annotations
-
 import inspect
 import logging
 import re

@@ -18,8 +18,6 @@ count as black, so the mean is over what lies inside. How black an output pixel 
 its centre alone: as black as it would be if the input had pixels as large as the footprint.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Chooses the sampler: the compiled op if it was built and covers the case, else PyTorch."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -6,8 +6,6 @@ changed their torch since. The first build takes a minute or two; later ones com
 This file must not import mmstn: ``setup.py`` runs it before mmstn is installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import importlib.util

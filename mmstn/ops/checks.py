@@ -1,7 +1,5 @@
 """Checks of arguments, shared by the ops and by the modules that are built on them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from numbers import Integral
 

@@ -1,7 +1,5 @@
 """Between normalised coordinates, pixels and the pixels that padding shows outside the map."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import torch

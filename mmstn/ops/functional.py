@@ -1,7 +1,5 @@
 """Both doors of the sampler: through matrices, and at the points of a dense grid."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor

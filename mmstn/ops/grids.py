@@ -1,7 +1,5 @@
 """Regular grids and their images under a matrix: equation (1) of the paper."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Sampling kernels k(d): how much a pixel at distance d from the sampling point counts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The compiled op ``torch.ops.mmstn.sample``: loads it, says what it covers, and calls it."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import warnings

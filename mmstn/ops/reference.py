@@ -3,8 +3,6 @@
 Every fast path is tested against it. Its cost grows with the product of input and output pixels.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

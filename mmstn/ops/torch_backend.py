@@ -5,8 +5,6 @@ versions lack, mixes in pixels that no point touches. There the paper's sum over
 the kernel is written out in operations that PyTorch differentiates any number of times.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Pictures of what spatial transformers do; pure drawing, shared by hook, inferencer and tools."""
 
-from mmstn import openmmlab  # noqa: F401
+from mmstn import openmmlab
 
 from .animation import save_animation
 from .cam import lay_back

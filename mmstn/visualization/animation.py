@@ -1,7 +1,5 @@
 """Sheets one after the other: how transformers learn."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Drawings of numbers that were read."""
 
-from __future__ import annotations
-
 import mmcv
 import numpy as np
 from mmengine.dist import master_only

@@ -1,7 +1,5 @@
 """A sheet of pictures: what spatial transformers look at, beside what they make of it."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field

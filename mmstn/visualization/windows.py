@@ -1,7 +1,5 @@
 """Windows: the outline of what a spatial transformer samples, and its drawing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import cv2

@@ -9,7 +9,6 @@ from mmpretrain.registry import HOOKS, VISUALIZERS
 from mmpretrain.structures import DataSample
 from torch.nn import functional as F
 
-import mmstn  # noqa: F401, registers
 from mmstn.apis import NumberInferencer
 from mmstn.engine.hooks.stn_visualization_hook import _verdict
 from mmstn.number_string import number_string

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
 
-import mmstn  # noqa: F401
 from mmstn.datasets import MNIST5k
 from mmstn.datasets.mnist5k import load_digits
 

@@ -11,7 +11,6 @@ from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
-import mmstn  # noqa: F401, registers
 from mmstn.datasets import SVHN
 
 from .svhn_files import NUMBERS, image, make_folder

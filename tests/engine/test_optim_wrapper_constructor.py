@@ -9,8 +9,6 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-import mmstn  # noqa: F401
-
 RESNET = dict(type='mmpretrain.ResNet', depth=50, base_channels=4, stem_channels=4)
 VIT = dict(
     type='mmpretrain.VisionTransformer',

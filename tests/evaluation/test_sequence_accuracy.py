@@ -6,8 +6,6 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.registry import METRICS
 from mmpretrain.structures import DataSample
 
-import mmstn  # noqa: F401, registers
-
 # (predicted, true): what is right is counted in the test below.
 NUMBERS = [
     ([1, 9, 10, 10, 10], [1, 9, 10, 10, 10]),  # right

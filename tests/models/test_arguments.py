@@ -7,8 +7,6 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-import mmstn  # noqa: F401
-
 AFFINE = dict(type='AffineGridGenerator')
 FC_NET = dict(type='FCLocNet', in_channels=3, in_size=8)
 ST = dict(loc_net=FC_NET, grid_generator=AFFINE)

@@ -8,8 +8,6 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-import mmstn  # noqa: F401
-
 CLASSIFIER = dict(
     type='ImageClassifier',
     backbone=dict(type='MNISTCNN', in_size=12, channels=(3, 4), kernel_sizes=(3, 3)),

@@ -11,8 +11,6 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-import mmstn  # noqa: F401
-
 CONFIGS = Path(__file__).parents[2] / 'configs'
 TILES = {2: [(-0.5, 0.0), (0.5, 0.0)], 4: [(x, y) for y in (-0.5, 0.5) for x in (-0.5, 0.5)]}
 

@@ -7,7 +7,6 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch.nn import functional as F
 
-import mmstn  # noqa: F401, registers
 from mmstn.models import NumberHead
 from mmstn.number_string import number_string
 

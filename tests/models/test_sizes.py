@@ -7,8 +7,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-import mmstn  # noqa: F401
-
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FILES = [*CONFIGS.glob('mnist_addition/*.py'), *CONFIGS.glob('mnist_3d/*.py')]
 

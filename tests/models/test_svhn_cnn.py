@@ -9,7 +9,6 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
 from torch import nn
 
-import mmstn  # noqa: F401, registers
 from mmstn.models import SVHNCNN
 
 CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_'

@@ -1,7 +1,5 @@
 """The results next to the paper's: Markdown, CSV and a plot."""
 
-from __future__ import annotations
-
 import csv
 import statistics
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """MNIST addition: two digits, one label (appendix A.1 of the paper)."""
 
-from __future__ import annotations
-
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 

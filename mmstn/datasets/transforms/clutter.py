@@ -1,7 +1,5 @@
 """Distractors: the C in the paper's TC."""
 
-from __future__ import annotations
-
 import numpy as np
 from mmpretrain.registry import TRANSFORMS
 

@@ -1,7 +1,5 @@
 """The window around a house number."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Augmentation that carries boxes and parts along, where mmcv and mmpretrain have none."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A random place on something larger and black: for the paper's T, for boxes, and for volumes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Corners that move: the paper's P."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Where a transform's random numbers come from."""
 
-from __future__ import annotations
-
 import os
 import random
 from abc import abstractmethod

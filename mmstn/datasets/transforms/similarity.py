@@ -1,7 +1,5 @@
 """Rotation, scale and place: the paper's R and RTS."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

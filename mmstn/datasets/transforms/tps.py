@@ -1,7 +1,5 @@
 """Control points that move: the paper's E."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Random geometric distortions: draw theta, warp the image with the model's own parts."""
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Sequence

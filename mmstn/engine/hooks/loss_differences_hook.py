@@ -1,7 +1,5 @@
 """LossDifferencesHook: localisation nets learn from the loss on both sides of each window."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """NonFiniteHook: stops a run in which numbers have gone wrong, and says where they first did."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path

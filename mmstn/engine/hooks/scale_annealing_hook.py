@@ -1,7 +1,5 @@
 """ScaleAnnealingHook: attention that begins with a wide view."""
 
-from __future__ import annotations
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS

@@ -1,7 +1,5 @@
 """STNVisualizationHook: pictures of the spatial transformers at work, while a model trains."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import ExitStack
 

@@ -1,7 +1,5 @@
 """WindowsHook: tells metrics where parallel transformers have looked."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From volumes to images."""
 
-from __future__ import annotations
-
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

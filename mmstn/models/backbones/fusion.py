@@ -1,7 +1,5 @@
 """Several views of an image through one backbone or several, and their outputs into one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """mmpretrain's Inception-v3 as a backbone that gives a feature map."""
 
-from __future__ import annotations
-
 from mmpretrain.models.backbones import InceptionV3
 from mmpretrain.registry import MODELS
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The paper's two small networks for MNIST (section 4.1), without their classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

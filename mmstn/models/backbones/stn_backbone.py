@@ -1,7 +1,5 @@
 """STNBackbone: any registered backbone with spatial transformers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from copy import deepcopy

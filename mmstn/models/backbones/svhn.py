@@ -1,7 +1,5 @@
 """The paper's network for SVHN (section 4.2), without its classifiers."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Sequence
 

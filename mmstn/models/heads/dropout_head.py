@@ -1,7 +1,5 @@
 """DropoutLinearClsHead: a linear classifier after dropout."""
 
-from __future__ import annotations
-
 from mmpretrain.models.heads import LinearClsHead
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """NumberHead: reads a number off one descriptor, with a classifier for each of its places."""
 
-from __future__ import annotations
-
 import torch
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS

@@ -1,7 +1,5 @@
 """BackboneLocNet: a localisation net around any registered backbone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mmpretrain.registry import MODELS

@@ -1,7 +1,5 @@
 """What all localisation networks share: they regress how far theta lies from its start."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule

@@ -1,7 +1,5 @@
 """ConvLocNet: a convolutional localisation net."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """FCLocNet: a fully connected localisation net."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

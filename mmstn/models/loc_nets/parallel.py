@@ -1,7 +1,5 @@
 """A localisation net of its own for each of several parallel transformers."""
 
-from __future__ import annotations
-
 import torch
 from mmengine.model import ModuleList
 from mmpretrain.registry import MODELS

@@ -1,7 +1,5 @@
 """The loss of co-localisation without labels."""
 
-from __future__ import annotations
-
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """STNNeck: spatial transformers as a neck."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule, ModuleList
