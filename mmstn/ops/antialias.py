@@ -20,6 +20,7 @@ its centre alone: as black as it would be if the input had pixels as large as th
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,7 +124,8 @@ def _filtered(
         return _weighted_sum(samples, weights_x)
 
     leaves = leaves and padding_mode == 'zeros'
-    total, cover = 0, 0
+    total: Any = 0
+    cover: Any = 0
     ones = input.new_ones(1, 1, *input.shape[2:]) if leaves else None
     for shift_y, weight in zip(shifts_y.split(1, 2), weights_y.split(1, 2), strict=True):
         if affine:

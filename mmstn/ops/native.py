@@ -5,6 +5,7 @@ import importlib.util
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from .torch_backend import is_compiling, is_transformed, output_dtype
 
 HOW_TO_BUILD = 'Build it with: python -m mmstn.ops.build'
 # The numbers of csrc/sampler_math.h.
-MODES = {'nearest': 0, 'bilinear': 1, 'bicubic': 2}
+MODES: dict[str | SamplingKernel, int] = {'nearest': 0, 'bilinear': 1, 'bicubic': 2}
 PADDING_MODES = {'zeros': 0, 'border': 1, 'reflection': 2}
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 MOST_PIXELS = 2**31 - 1  # of a map with its border: the kernels count them in 32 bits
@@ -83,7 +84,7 @@ def sample(
     input: Tensor,
     warp: Tensor,
     out_size: Sequence[int],
-    mode: str,
+    mode: str | SamplingKernel,
     padding_mode: str,
     align_corners: bool,
 ) -> Tensor:
@@ -173,7 +174,7 @@ def _backward(
     return d_input if wants_input else none, d_warp if wants_warp else none
 
 
-def _name(numbers: dict[str, int], number: int) -> str:
+def _name(numbers: dict[Any, int], number: int) -> str:
     return next(name for name, value in numbers.items() if value == number)
 
 

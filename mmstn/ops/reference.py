@@ -89,5 +89,5 @@ def _weights(coordinate: Tensor, pixels: Tensor, mode: str | SamplingKernel) -> 
     """k(x_s - m) for all points and pixels, (*, pixels)."""
     if mode == 'nearest':  # delta(floor(x_s + 0.5) - m), equation (4)
         return (torch.floor(coordinate + 0.5)[..., None] == pixels).to(coordinate.dtype)
-    kernel = {'bilinear': BILINEAR, 'bicubic': BICUBIC}.get(mode, mode)
+    kernel = {'bilinear': BILINEAR, 'bicubic': BICUBIC}[mode] if isinstance(mode, str) else mode
     return kernel(coordinate[..., None] - pixels)

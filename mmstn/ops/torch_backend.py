@@ -8,6 +8,7 @@ the kernel is written out in operations that PyTorch differentiates any number o
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -189,14 +190,15 @@ def _sum_of_taps(
         axes.append(taps)
 
     pixels = input.flatten(2)
-    samples = 0
-    for taps in itertools.product(*axes):
-        flat, weight = 0, 1
-        for size, (index, tap_weight, _) in zip(sizes, taps, strict=True):
+    samples: Any = 0
+    for chosen in itertools.product(*axes):
+        flat: Any = 0
+        weight = 1
+        for size, (index, tap_weight, _) in zip(sizes, chosen, strict=True):
             flat = flat * size + index
             weight = weight * tap_weight
         values = pixels.gather(2, flat[:, None].expand(-1, pixels.shape[1], -1))
-        for _, _, counts in taps:
+        for _, _, counts in chosen:
             if counts is not None:  # by choice, not by a weight of 0: the value may be inf or nan
                 values = torch.where(counts[:, None], values, 0)
         samples = samples + values * weight[:, None]
@@ -223,7 +225,7 @@ def _taps(
     if mode == 'nearest':  # equation (4): floor(x + 0.5), not PyTorch's round half to even
         # Its weight has a gradient of zero, not none: parameters behind it stay part of the graph.
         yield torch.floor(at + (0.5 + rounding)).long(), 1 + 0 * points, None
-    elif mode in CELL_KERNELS:
+    elif isinstance(mode, str):
         first, weights = CELL_KERNELS[mode]
         cell = torch.floor(at + rounding)
         for tap, weight in enumerate(weights(points - cell)):
