@@ -299,3 +299,14 @@ def test_mnist_models_are_of_the_papers_size(table, cell):
     assert abs(parameters - 400_000) <= 0.05 * 400_000
     (model,) = (x for x in metafile_of('configs/mnist')['Models'] if x['Config'] == path)
     assert options or parameters == model['Metadata']['Parameters']
+
+
+@pytest.mark.parametrize(
+    'path',
+    [path for path in CONFIGS if path.startswith(('configs/mnist_addition/', 'configs/mnist_3d/'))],
+)
+def test_models_of_addition_and_volumes_are_of_that_size_too(path):
+    init_default_scope('mmpretrain')
+    model = MODELS.build(Config.fromfile(ROOT / path).model)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert abs(parameters - 400_000) <= 0.05 * 400_000

@@ -8,7 +8,14 @@ from mmpretrain.registry import MODELS
 from torch import nn
 from torch.nn import functional as F
 
-from mmstn.models import BackboneLocNet, BaseLocNet, ConvLocNet, FCLocNet, SpatialTransformer
+from mmstn.models import (
+    BackboneLocNet,
+    BaseLocNet,
+    ConvLocNet,
+    FCLocNet,
+    ParallelLocNet,
+    SpatialTransformer,
+)
 from mmstn.models.loc_nets.base import OffsetRegression
 
 SMALL_BACKBONE = dict(type='ResNet', depth=18, base_channels=4, stem_channels=4)
@@ -311,3 +318,40 @@ def test_map_of_another_size_is_named(name):
         net(torch.rand(1, 3, 48, 48))
     with pytest.raises(ValueError, match=r'in_channels=3.*\(1, 2, '):
         net(image_for(name)[:1, :2])
+
+
+ONE = dict(type='mmpretrain.FCLocNet', in_channels=2, in_size=6, fc_channels=(8,))
+
+
+@pytest.fixture
+def parallel():
+    torch.manual_seed(0)
+    return SpatialTransformer(
+        loc_net=dict(type='mmpretrain.ParallelLocNet', loc_net=ONE),
+        grid_generator=dict(type='mmpretrain.AffineGridGenerator'),
+        num_transformers=2,
+        init='tile',
+    )
+
+
+def test_parallel_nets_start_where_the_transformer_says(parallel):
+    _, theta = parallel(torch.rand(3, 2, 6, 6), return_theta=True)
+    left, right = [0.5, 0, -0.5, 0, 1, 0], [0.5, 0, 0.5, 0, 1, 0]  # halves of the map
+    torch.testing.assert_close(theta, torch.tensor([[left, right]]).expand(3, 2, 6))
+
+
+def test_each_transformer_has_parameters_of_its_own(parallel):
+    torch.nn.init.normal_(parallel.loc_net.loc_nets[0].regression.weight)
+    torch.nn.init.normal_(parallel.loc_net.loc_nets[1].regression.weight)
+    offset = parallel.loc_net(torch.rand(3, 2, 6, 6))
+    offset[:, 1].sum().backward()
+    first, second = parallel.loc_net.loc_nets
+    assert all(p.grad is None or not p.grad.any() for p in first.parameters())
+    assert all(p.grad.any() for p in second.parameters())
+
+
+def test_parallel_net_says_what_is_wrong():
+    with pytest.raises(TypeError, match="loc_net must be a config.*got 'FCLocNet'"):
+        ParallelLocNet('FCLocNet', num_params=6, num_transformers=2)
+    with pytest.raises(TypeError, match='num_transformers.*got None'):
+        ParallelLocNet(ONE, num_params=6, num_transformers=None)

@@ -1,4 +1,4 @@
-"""STNBackbone, STNNeck and the paper's small nets."""
+"""STNBackbone: streams, inserted transformers, checkpoints."""
 
 import copy
 
@@ -10,7 +10,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmstn.models import MNISTCNN, MNISTFC, STNBackbone, STNNeck, listen
+from mmstn.models import InceptionV2, STNBackbone, listen
 
 RESNET = dict(type='ResNet', depth=18, base_channels=8, stem_channels=8)
 VIT = dict(
@@ -511,73 +511,55 @@ def test_bad_wrappers_are_named(change, error, message):
         STNBackbone(**(dict(backbone=RESNET, transformer=front()) | change))
 
 
-def test_neck_on_a_tensor_or_a_tuple():
-    low, high = torch.rand(2, 4, 10, 10), torch.rand(2, 6, 8, 8)
-    neck = STNNeck(inside(6))
-    torch.testing.assert_close(neck(high), high, rtol=0, atol=2e-6)
-    out = neck((low, high))
-    assert out[0] is low
-    torch.testing.assert_close(out[1], high, rtol=0, atol=2e-6)
-    both = STNNeck([inside(4, out_size=0.5), inside(6)], stages=(0, 1))
-    assert [tuple(x.shape) for x in both((low, high))] == [(2, 4, 5, 5), (2, 6, 8, 8)]
-
-
-def test_neck_with_parallel_transformers():
-    image = torch.rand(2, 6, 8, 8)
-    halves = [image[..., :4], image[..., 4:]]
-    options = dict(num_transformers=2, init='tile', out_size=(8, 4))
-    concat = STNNeck(inside(6, **options))(image)
-    torch.testing.assert_close(concat, torch.cat(halves, dim=1), rtol=0, atol=2e-6)
-    stacked = STNNeck(inside(6, **options), fusion='stack')(image)
-    torch.testing.assert_close(stacked, torch.stack(halves, dim=1), rtol=0, atol=2e-6)
-
-
-def test_neck_works_in_a_list_of_necks():
-    model = MODELS.build(
+def two_streams_of_inception(loc_net_stages=(1,), **options):
+    backbone = dict(type='InceptionV2', out_indices=(1,))
+    return MODELS.build(
         dict(
-            type='ImageClassifier',
-            backbone=RESNET,
-            neck=[dict(type='STNNeck', transformer=inside(64)), dict(type='GlobalAveragePooling')],
-            head=dict(type='LinearClsHead', num_classes=3, in_channels=64),
+            type='STNBackbone',
+            backbone=backbone,
+            transformer=dict(
+                loc_net=dict(
+                    type='BackboneLocNet',
+                    backbone=dict(backbone, out_indices=loc_net_stages),
+                    in_size=64,
+                    downsample=2,
+                ),
+                grid_generator=dict(type='AttentionGridGenerator', scale=0.5),
+                num_transformers=2,
+                out_size=(32, 32),
+                init='tile',
+            ),
+            streams='separate',
+            **options,
         )
     )
-    assert model(torch.rand(2, 3, 256, 256), mode='tensor').shape == (2, 3)
 
 
-def test_bad_necks_are_named():
-    with pytest.raises(ValueError, match="fusion.*'mean'"):
-        STNNeck(inside(6), fusion='mean')
-    with pytest.raises(ValueError, match=r'one config for each of stages \(0, 1\), got 1'):
-        STNNeck(inside(6), stages=(0, 1))
-    with pytest.raises(ValueError, match='stages.*2 inputs, got 4'):
-        STNNeck(inside(6), stages=4)((torch.rand(1, 6, 8, 8),) * 2)
+@pytest.mark.parametrize('loc_net_stages', [(1,), (0,)])
+def test_one_setting_loads_the_localisation_net_and_every_stream(tmp_path, loc_net_stages):
+    torch.manual_seed(0)
+    plain = InceptionV2(out_indices=(1,))
+    for parameter in plain.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save({f'backbone.{k}': v for k, v in plain.state_dict().items()}, tmp_path / 'plain.pth')
+
+    checkpoint = dict(type='Pretrained', checkpoint=str(tmp_path / 'plain.pth'), prefix='backbone.')
+    model = two_streams_of_inception(loc_net_stages, init_cfg=checkpoint)
+    model.init_weights()
+    loc_net = model.transformer.loc_net
+    for backbone in (*model.streams, loc_net.backbone):
+        for name, tensor in backbone.state_dict().items():
+            assert torch.equal(tensor, plain.state_dict()[name]), name
+    theta = model.transformer(torch.rand(3, 3, 64, 64), return_theta=True)[1]
+    assert torch.equal(theta, torch.tensor([[[-0.5, 0], [0.5, 0]]]).expand(3, 2, 2))
 
 
-def test_layout_in_memory_changes_no_number():
-    x = torch.randn(2, 2, 28, 28)
-    plain, other = MNISTCNN(28, 2), MNISTCNN(28, 2, channels_last=True)
-    other.load_state_dict(plain.state_dict())
-    assert other.layers[:2](x).is_contiguous(memory_format=torch.channels_last)  # pool, conv
-    torch.testing.assert_close(plain(x), other(x), rtol=1e-4, atol=1e-5)
-
-
-def test_small_nets_by_hand():
-    def count(net):
-        return sum(p.numel() for p in net.parameters())
-
-    fc = MNISTFC(in_size=28, channels=(128, 64))
-    assert count(fc) == (784 * 128 + 128) + (128 * 64 + 64)
-    assert fc(torch.rand(2, 1, 28, 28))[0].shape == (2, fc.out_channels) == (2, 64)
-    # 28 - 8 = 20, pooled 10, 10 - 6 = 4, pooled 2.
-    cnn = MNISTCNN(in_size=28, channels=(32, 64))
-    assert count(cnn) == (81 * 32 + 32) + (32 * 49 * 64 + 64)
-    assert cnn(torch.rand(2, 1, 28, 28))[0].shape == (2, cnn.out_channels) == (2, 64 * 2 * 2)
-    # 60 averaged to 30, 22, 11, 5, 2.
-    wide = MNISTCNN(in_size=60, in_channels=2, downsample=2)
-    assert wide(torch.rand(2, 2, 60, 60))[0].shape == (2, 64 * 2 * 2)
-    half = MNISTFC(in_size=(42, 40), downsample=2, channels=(8,))
-    assert count(half) == 21 * 20 * 8 + 8
-    with pytest.raises(ValueError, match='in_size.*8.*does not fit'):
-        MNISTCNN(in_size=8)
-    with pytest.raises(ValueError, match='downsample.*0'):
-        MNISTFC(in_size=8, downsample=0)
+def test_a_loc_net_of_another_backbone_is_left_alone():
+    model = two_streams_of_inception()
+    model.transformer.loc_net.backbone = torch.nn.Conv2d(3, 64, 1)
+    before = {k: v.clone() for k, v in model.transformer.loc_net.state_dict().items()}
+    left = model.load_state_dict(InceptionV2(out_indices=(1,)).state_dict(), strict=False)
+    assert all(name.startswith('transformer.') for name in left.missing_keys)
+    assert not left.unexpected_keys
+    for name, tensor in model.transformer.loc_net.state_dict().items():
+        assert torch.equal(tensor, before[name])

@@ -11,7 +11,7 @@ from torch import nn
 
 from mmstn.models import SVHNCNN
 
-CONFIGS = Path(__file__).parents[2] / 'configs' / '_base_'
+CONFIGS = Path(__file__).parents[3] / 'configs' / '_base_'
 
 
 def test_layers_of_the_paper():
