@@ -111,3 +111,10 @@ def test_every_module_of_the_table_exists():
             *_, last = name.split('.')
             places = (mmstn.models, mmstn.datasets, mmstn.ops)
             assert any(hasattr(place, last) for place in places), name
+
+
+def test_where_to_look_names_what_is_there():
+    section = README.split('## Where to look')[1].split('\n## ')[0]
+    paths = re.findall(r'`((?:mmstn|tests|tools)/[^`]*)`', section)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
