@@ -1,4 +1,4 @@
-"""Numbers as labels of their places, and as text."""
+"""Numbers as labels of their places and as text."""
 
 from collections.abc import Sequence
 

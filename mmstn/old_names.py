@@ -1,4 +1,4 @@
-"""Names of the last version: they work for one version more, and a warning tells the new ones."""
+"""Old names: they work for one version more, with a warning that tells the new ones."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Building parts from configs, in projects of any default scope."""
+"""Builds parts from configs, in projects with any default scope."""
 
 from typing import Any
 

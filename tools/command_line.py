@@ -1,4 +1,4 @@
-"""What the tools that run a model have in common: options, config and Runner."""
+"""Options, config and Runner of the tools that run a model."""
 
 import argparse
 import os

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> None:
     collect_pictures(results[-1].log_dir, args.work_dir)
     print(f'\nReal digits, turned by up to 90 degrees to either side:\n\n{table(results)}\n')
     print('What the transformer looks at (the dot is the upper left corner of its output), and its')
-    print('output, which the CNN behind it reads:')
+    print('output, which the CNN after it reads:')
     print(f'  after training: {args.work_dir / PICTURE}')
     print(f'  step by step:   {args.work_dir / ANIMATION}')
 

@@ -1,4 +1,4 @@
-# The demo's CNN behind an affine spatial transformer: 38,456 parameters altogether.
+# The demo's CNN after an affine spatial transformer: 38,456 parameters altogether.
 _base_ = [
     '../_base_/models/mnist/st-cnn_28.py',
     '../_base_/datasets/mnist5k_r.py',

@@ -1,4 +1,4 @@
-# The same project with an ST on the backbone's last feature map, in front of the pooling.
+# The same project with an ST on the backbone's last feature map, before the pooling.
 _base_ = 'mmpretrain::resnet/resnet50_8xb8_cub.py'
 
 custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)

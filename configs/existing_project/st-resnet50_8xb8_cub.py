@@ -1,4 +1,4 @@
-# mmpretrain's own config for CUB with an affine ST in front of its backbone, and nothing else.
+# mmpretrain's own config for CUB with an affine ST before its backbone, and nothing else.
 _base_ = 'mmpretrain::resnet/resnet50_8xb8_cub.py'
 
 custom_imports = dict(imports=['mmstn'], allow_failed_imports=False)

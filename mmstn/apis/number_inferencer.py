@@ -1,4 +1,4 @@
-"""Inference with a network that reads numbers."""
+"""NumberInferencer: inference with a network that reads numbers."""
 
 import numpy as np
 from mmpretrain.structures import DataSample

@@ -1,4 +1,4 @@
-"""CUB-200-2011 with what mmpretrain's dataset leaves out: the birds' boxes and their 15 parts."""
+"""CUBParts: CUB-200-2011 with the birds' boxes and their 15 parts, which mmpretrain leaves out."""
 
 from collections.abc import Callable, Sequence
 from os import PathLike

@@ -1,4 +1,4 @@
-"""5,000 real MNIST digits without a download."""
+"""MNIST5k: 5,000 real MNIST digits without a download."""
 
 from functools import lru_cache
 

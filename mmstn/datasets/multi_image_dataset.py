@@ -1,4 +1,4 @@
-"""Datasets whose transforms can look at other images."""
+"""MultiImageDataset: a data set whose transforms can take other images of it."""
 
 import copy
 from collections.abc import Sequence

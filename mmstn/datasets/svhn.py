@@ -1,4 +1,4 @@
-"""SVHN's full numbers (format 1)."""
+"""SVHN: the full numbers of Street View House Numbers (format 1)."""
 
 import os.path as osp
 from collections.abc import Iterator, Sequence

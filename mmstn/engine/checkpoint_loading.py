@@ -1,4 +1,4 @@
-"""Which checkpoints are read: those that mmengine wrote, and none that hold code.
+"""Loads the checkpoints that mmengine writes, and refuses those that hold code.
 
 Since torch 2.6 ``torch.load`` refuses every Python object that is not on a list of allowed ones.
 The log histories in a Runner's checkpoint are such objects, so ``resume`` and ``load_from`` end

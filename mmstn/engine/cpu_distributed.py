@@ -1,4 +1,4 @@
-"""Several processes without a GPU, as a laptop or a test needs them."""
+"""Distributed training on CPUs, for laptops and tests."""
 
 import atexit
 import gc

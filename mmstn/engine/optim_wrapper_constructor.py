@@ -1,4 +1,4 @@
-"""Learning rates and weight decay of a project stay what they are when it gets STs."""
+"""Keeps the learning rates and weight decay of a project as they are when it gets STs."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What all metrics check alike."""
+"""The checks that all metrics share."""
 
 from mmengine.evaluator import BaseMetric
 

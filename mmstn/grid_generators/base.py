@@ -1,4 +1,4 @@
-"""The interface of a family of transforms: theta -> sampling grid (section 3.2 of the paper)."""
+"""BaseGridGenerator: a family of transforms, theta -> sampling grid (section 3.2 of the paper)."""
 
 import math
 from abc import ABCMeta, abstractmethod

@@ -1,4 +1,4 @@
-"""The inverse of a smooth map by Newton's method, for transforms without a closed form."""
+"""Inverts a smooth map by Newton's method, for transforms without a closed form."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Thin-plate splines."""
+"""TPSGridGenerator: thin-plate splines."""
 
 from __future__ import annotations
 

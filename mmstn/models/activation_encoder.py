@@ -1,4 +1,4 @@
-"""ActivationEncoder: describes images by what a trained network's layers make of them."""
+"""ActivationEncoder: describes images by the activations of a trained network's layers."""
 
 from __future__ import annotations
 

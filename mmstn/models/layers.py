@@ -1,4 +1,4 @@
-"""Small pieces that several models are made of."""
+"""Small layers that several models share."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

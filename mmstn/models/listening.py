@@ -1,4 +1,4 @@
-"""Finding the spatial transformers of a model, and hearing what they do while it works."""
+"""Finds the spatial transformers of a model and listens to them while it runs."""
 
 import sys
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The spatial transformer: localisation net, grid generator and sampler in one module."""
+"""SpatialTransformer: localisation net, grid generator and sampler in one module."""
 
 import inspect
 import logging

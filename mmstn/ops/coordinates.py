@@ -1,4 +1,4 @@
-"""Between normalised coordinates, pixels and the pixels that padding shows outside the map."""
+"""Converts between normalised coordinates and pixels, also those that padding shows."""
 
 from contextlib import AbstractContextManager, nullcontext
 

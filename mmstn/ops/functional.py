@@ -1,4 +1,4 @@
-"""Both doors of the sampler: through matrices, and at the points of a dense grid."""
+"""affine_grid_sample and grid_sample: the sampler through matrices, and at the points of a grid."""
 
 from collections.abc import Sequence
 

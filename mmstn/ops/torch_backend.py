@@ -223,7 +223,7 @@ def _taps(
     # belongs to the next cell too; else regular grids would take their pixels unevenly.
     rounding = ROUNDING_ERRORS * torch.finfo(points.dtype).eps * size
     if mode == 'nearest':  # equation (4): floor(x + 0.5), not PyTorch's round half to even
-        # Its weight has a gradient of zero, not none: parameters behind it stay part of the graph.
+        # Its weight has a gradient of zero, not none: what made the points stays part of the graph.
         yield torch.floor(at + (0.5 + rounding)).long(), 1 + 0 * points, None
     elif isinstance(mode, str):
         first, weights = CELL_KERNELS[mode]

@@ -1,4 +1,4 @@
-"""Sheets one after the other: how transformers learn."""
+"""Animated GIFs of sheets: how transformers learn."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Maps of a layer, such as class activation maps, laid back onto the image."""
+"""Lays maps of a layer, such as class activation maps, back onto the image."""
 
 from collections.abc import Sequence
 

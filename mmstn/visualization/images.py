@@ -1,4 +1,4 @@
-"""From a map that a network works on to a picture."""
+"""ImageStyle: how a map that a network works on becomes a picture."""
 
 from __future__ import annotations
 

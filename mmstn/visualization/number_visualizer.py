@@ -1,4 +1,4 @@
-"""Drawings of numbers that were read."""
+"""NumberVisualizer: draws the numbers that were read."""
 
 import mmcv
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the spatial transformers of a model do in a forward pass, without a change to the model."""
+"""Records what the spatial transformers of a model do in a forward pass."""
 
 from __future__ import annotations
 

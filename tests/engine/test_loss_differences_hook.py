@@ -1,4 +1,4 @@
-"""LossDifferencesHook: its schedule, and that it leaves nothing behind."""
+"""LossDifferencesHook: its schedule, and that it leaves nothing after."""
 
 from types import SimpleNamespace
 

@@ -31,7 +31,7 @@ def angles(matrix):
 
 
 def spread_after(model, num_digits=200):
-    """Standard deviation of one digit's orientation behind the transformer, over its rotations."""
+    """Standard deviation of one digit's orientation after the transformer, over its rotations."""
     images, labels = load_digits()
     images = torch.tensor(images[held_out(labels)])[:: 1000 // num_digits, None].float() / 255
     turns = torch.linspace(-LIMIT, LIMIT, 9)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/mnist_3d/st-cnn-affine_1xb64-2k_mnist5k-30.py'
 
 
-def test_draws_what_is_before_and_behind_the_transformer(tmp_path):
+def test_draws_what_is_before_and_after_the_transformer(tmp_path):
     path = ROOT / 'tools/visualization/draw_projections.py'
     spec = importlib.util.spec_from_file_location('draw_projections', path)
     tool = importlib.util.module_from_spec(spec)
@@ -30,7 +30,7 @@ def test_draws_what_is_before_and_behind_the_transformer(tmp_path):
         f'experiment_name={uuid.uuid4().hex}',
     ])  # fmt: skip
     picture = cv2.imread(str(tmp_path / 'new' / 'picture.png'), 0)
-    # Four rows of three views; at the start what is behind is what is before.
+    # Four rows of three views; at the start what is after is what is before.
     height, width = picture.shape
     assert width > 3 * 100 and height > 4 * 100
     assert (picture < 50).mean() > 0.4  # mostly black volumes

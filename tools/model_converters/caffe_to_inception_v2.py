@@ -3,7 +3,7 @@
     caffe_to_inception_v2.py bn_inception-52deb4733.pth checkpoints/inception_v2.pth
     caffe_to_inception_v2.py open-mmlab://bninception_caffe checkpoints/inception_v2.pth
 
-The convolutions of that network have biases in front of batch normalisation, which takes them out
+The convolutions of that network have biases before batch normalisation, which takes them out
 again: they are folded into its running means. The images must come as these weights know them:
 ``data_preprocessor=dict(mean=[104, 117, 128], std=[1, 1, 1], to_rgb=False)``.
 """

@@ -1,4 +1,4 @@
-"""The results next to the paper's: Markdown, CSV and a plot."""
+"""Reports our results next to the paper's: Markdown, CSV and a plot."""
 
 import csv
 import statistics

@@ -1,4 +1,4 @@
-"""Draws volumes along depth, before and behind a 3-D transformer, of some test samples."""
+"""Draws volumes along depth, before and after a 3-D transformer, of some test samples."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ from command_line import add_common_arguments, build_runner, load_config
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Draw the projections of volumes before and behind a spatial transformer'
+        description='Draw the projections of volumes before and after a spatial transformer'
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -65,8 +65,8 @@ def main(argv: list[str] | None = None) -> None:
     rows = {
         'before, along depth': record.input[:, 0].mean(dim=1),
         'before, from above': record.input[:, 0].mean(dim=2),
-        'behind, along depth': record.output[:, 0].mean(dim=1),
-        'behind, from above': record.output[:, 0].mean(dim=2),
+        'after, along depth': record.output[:, 0].mean(dim=1),
+        'after, from above': record.output[:, 0].mean(dim=2),
     }
     titles = [f'{int(p.gt_label)}, taken for {int(p.pred_label)}' for p in predictions]
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ _base_ = './mnist5k_bs64_2k.py'
 optim_wrapper = dict(
     optimizer=dict(lr=0.005),
     # Not faster than the rest, and after a warm-up: both STs must keep their digits in sight until
-    # the net behind them has begun to tell digits apart.
+    # the net after them has begun to tell digits apart.
     paramwise_cfg=dict(custom_keys={'loc_net': dict(lr_mult=0.6)}),
 )
 param_scheduler = [

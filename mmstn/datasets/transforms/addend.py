@@ -1,4 +1,4 @@
-"""MNIST addition: two digits, one label (appendix A.1 of the paper)."""
+"""RandomAddend: a second digit, and the sum as the label (appendix A.1 of the paper)."""
 
 import numpy as np
 from mmpretrain.registry import TRANSFORMS

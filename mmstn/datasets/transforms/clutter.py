@@ -1,4 +1,4 @@
-"""Distractors: the C in the paper's TC."""
+"""RandomClutter: pieces of other images as distractors, the C in the paper's TC."""
 
 import numpy as np
 from mmpretrain.registry import TRANSFORMS

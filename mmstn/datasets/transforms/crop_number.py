@@ -1,4 +1,4 @@
-"""The window around a house number."""
+"""CropNumber and RandomCropNumber: the window around a house number."""
 
 import math
 from collections.abc import Sequence

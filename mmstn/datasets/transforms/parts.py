@@ -1,4 +1,4 @@
-"""Augmentation that carries boxes and parts along, where mmcv and mmpretrain have none."""
+"""RandomCropParts and RandomFlipParts: crops and flips that move boxes and parts with the image."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A random place on something larger and black: for the paper's T, for boxes, and for volumes."""
+"""RandomTranslation and RandomExtrusion: a random place on a larger black image or in a volume."""
 
 from collections.abc import Sequence
 

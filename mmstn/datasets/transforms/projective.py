@@ -1,4 +1,4 @@
-"""Corners that move: the paper's P."""
+"""RandomProjective: moves the corners, the paper's P."""
 
 import math
 from collections.abc import Sequence

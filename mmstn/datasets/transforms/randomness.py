@@ -1,4 +1,4 @@
-"""Where a transform's random numbers come from."""
+"""RandomTransform: a transform whose random numbers are a function of the run's seed and sample."""
 
 import os
 import random

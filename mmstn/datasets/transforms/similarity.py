@@ -1,4 +1,4 @@
-"""Rotation, scale and place: the paper's R and RTS."""
+"""RandomRotation and RandomSimilarity: rotation, scale and place, the paper's R and RTS."""
 
 import math
 from collections.abc import Sequence

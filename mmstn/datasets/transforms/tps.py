@@ -1,4 +1,4 @@
-"""Control points that move: the paper's E."""
+"""RandomTPS: moves the control points of a spline, the paper's E."""
 
 from collections.abc import Sequence
 

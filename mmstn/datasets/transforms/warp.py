@@ -1,4 +1,4 @@
-"""Random geometric distortions: draw theta, warp the image with the model's own parts."""
+"""RandomWarp: draws theta and warps the image with the model's own grid generator and sampler."""
 
 import math
 from abc import abstractmethod

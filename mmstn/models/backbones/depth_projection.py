@@ -1,4 +1,4 @@
-"""From volumes to images."""
+"""DepthProjection: turns volumes into images for a backbone of images."""
 
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS

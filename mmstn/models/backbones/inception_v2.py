@@ -1,4 +1,4 @@
-"""Inception with batch normalisation (Inception-v2, BN-Inception), the backbone of the CUB models.
+"""InceptionV2: Inception with batch normalisation (BN-Inception), the backbone for CUB.
 
 Ioffe and Szegedy, *Batch Normalization: Accelerating Deep Network Training by Reducing Internal
 Covariate Shift*, https://arxiv.org/abs/1502.03167, the network of its appendix.

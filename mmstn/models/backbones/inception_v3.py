@@ -1,4 +1,4 @@
-"""mmpretrain's Inception-v3 as a backbone that gives a feature map."""
+"""InceptionV3Features: mmpretrain's Inception-v3 as a backbone that gives a feature map."""
 
 from mmpretrain.models.backbones import InceptionV3
 from mmpretrain.registry import MODELS

@@ -1,4 +1,4 @@
-"""The paper's two small networks for MNIST (section 4.1), without their classifier."""
+"""MNISTFC and MNISTCNN: the paper's networks for MNIST (section 4.1), without their classifier."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The paper's network for SVHN (section 4.2), without its classifiers."""
+"""SVHNCNN: the paper's network for SVHN (section 4.2), without its classifiers."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

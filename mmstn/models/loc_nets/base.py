@@ -1,4 +1,4 @@
-"""What all localisation networks share: they regress how far theta lies from its start."""
+"""BaseLocNet: what localisation nets share; they regress how far theta lies from its start."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A localisation net of its own for each of several parallel transformers."""
+"""ParallelLocNet: one localisation net for each of several parallel transformers."""
 
 import torch
 from mmengine.model import ModuleList

@@ -1,4 +1,4 @@
-"""The loss of co-localisation without labels."""
+"""TripletHingeLoss: the loss of co-localisation without labels."""
 
 import torch
 from mmpretrain.registry import MODELS

@@ -1,4 +1,4 @@
-"""Volumes to images, alone and behind a transformer of volumes."""
+"""Volumes to images, alone and after a transformer of volumes."""
 
 import pytest
 import torch

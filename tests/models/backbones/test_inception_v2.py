@@ -83,7 +83,7 @@ def test_any_size_goes_through(size):
         assert tuple(smaller.shape[2:]) == tuple((s + 1) // 2 for s in larger.shape[2:])
 
 
-def test_stages_behind_the_last_output_are_not_built():
+def test_stages_after_the_last_output_are_not_built():
     model = InceptionV2(out_indices=(1,))
     assert not hasattr(model, 'stage2')
     assert [tuple(m.shape) for m in model(torch.rand(2, 3, 64, 64))] == [(2, 320, 8, 8)]

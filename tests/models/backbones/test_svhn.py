@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[3] / 'configs' / '_base_'
 
 
 def test_layers_of_the_paper():
-    """Written down from section 4.2: channels, and a pooling behind every second convolution."""
+    """Written down from section 4.2: channels, and a pooling after every second convolution."""
     model = SVHNCNN(in_size=64)
     convs = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     assert [conv.out_channels for conv in convs] == [48, 64, 128, 160, 192, 192, 192, 192]
@@ -50,7 +50,7 @@ def test_first_layer_keeps_all_units():
     assert not torch.equal(model.conv2(maps), model.conv2(maps))
 
 
-def test_normalised_behind_each_layer():
+def test_normalised_after_each_layer():
     norms = dict(norm_cfg=dict(type='BN'), fc_norm_cfg=dict(type='BN1d'))
     model = SVHNCNN(in_size=16, width=0.1, **norms).train()
     layers = [module for module in model.children() if isinstance(module, nn.Sequential)]

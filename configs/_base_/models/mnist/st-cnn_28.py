@@ -1,4 +1,4 @@
-# cnn_28.py behind a spatial transformer, as large altogether: 397,976 parameters (projective
+# cnn_28.py after a spatial transformer, as large altogether: 397,976 parameters (projective
 # 398,018, TPS 398,522). The localisation net's sizes are from a second-hand account of the paper's
 # appendix.
 model = dict(

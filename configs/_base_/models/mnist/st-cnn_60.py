@@ -1,4 +1,4 @@
-# For TC: pooled to 30x30 behind the transformer (405,736 parameters).
+# For TC: pooled to 30x30 after the transformer (405,736 parameters).
 _base_ = './st-cnn_28.py'
 model = dict(
     backbone=dict(

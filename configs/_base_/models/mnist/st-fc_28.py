@@ -1,4 +1,4 @@
-# fc_28.py behind a spatial transformer, as large altogether: 400,880 parameters (projective
+# fc_28.py after a spatial transformer, as large altogether: 400,880 parameters (projective
 # 400,946, TPS 401,738).
 model = dict(
     type='ImageClassifier',

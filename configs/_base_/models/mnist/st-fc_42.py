@@ -1,4 +1,4 @@
-# For RTS: pooled to 21x21 behind the transformer (398,944 parameters; projective 399,010, TPS
+# For RTS: pooled to 21x21 after the transformer (398,944 parameters; projective 399,010, TPS
 # 399,802).
 _base_ = './st-fc_28.py'
 model = dict(

@@ -1,4 +1,4 @@
-# For TC: pooled to 30x30 behind the transformer (398,560 parameters).
+# For TC: pooled to 30x30 after the transformer (398,560 parameters).
 _base_ = './st-fc_28.py'
 model = dict(
     backbone=dict(

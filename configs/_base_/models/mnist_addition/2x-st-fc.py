@@ -1,5 +1,5 @@
-# fc.py behind two parallel STs, each with a localisation net of its own: both see both channels,
-# and the net behind them sees four (399,099 parameters; projective 399,231, TPS 400,815).
+# fc.py after two parallel STs, each with a localisation net of its own: both see both channels,
+# and the net after them sees four (399,099 parameters; projective 399,231, TPS 400,815).
 model = dict(
     type='ImageClassifier',
     backbone=dict(

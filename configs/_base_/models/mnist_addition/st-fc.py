@@ -1,4 +1,4 @@
-# fc.py behind one ST, which sees both channels and moves both alike (399,649 parameters; projective
+# fc.py after one ST, which sees both channels and moves both alike (399,649 parameters; projective
 # 399,715, TPS 400,507).
 _base_ = '../mnist/st-fc_42.py'
 model = dict(

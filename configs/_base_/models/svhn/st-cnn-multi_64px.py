@@ -1,5 +1,5 @@
-# ST-CNN Multi: an affine transformer in front of each of the first four convolutions, on the maps
-# that these read (the second and the fourth ones are behind a max-pooling by 2).
+# ST-CNN Multi: an affine transformer before each of the first four convolutions, on the maps
+# that these read (the second and the fourth ones are after a max-pooling by 2).
 _base_ = './cnn_64px.py'
 
 affine = dict(type='AffineGridGenerator')

@@ -1,4 +1,4 @@
-# ST-CNN Single: one affine transformer in front of the CNN.
+# ST-CNN Single: one affine transformer before the CNN.
 _base_ = './cnn_64px.py'
 
 model = dict(

@@ -1,4 +1,4 @@
-# An affine transformer in front of the network, and one on the features of its second stage.
+# An affine transformer before the network, and one on the features of its second stage.
 _base_ = './resnet18_64px.py'
 
 model = dict(
