@@ -27,7 +27,7 @@ else:
 
 
 def __getattr__(name: str) -> ModuleType:
-    """What was left out: its import raises the message."""
+    """Imports a package that was left out, which raises the message."""
     if name in ('datasets', 'evaluation', 'models'):
         return importlib.import_module(f'{__name__}.{name}')
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -8,7 +8,7 @@ NULL = 10  # the class 'no digit here'
 
 
 def number_string(labels: Sequence[int] | Tensor, null: int = NULL) -> str:
-    """A number as one writes it.
+    """The number as text, such as ``'1937'``.
 
     Args:
         labels: The classes of its places from left to right.

@@ -41,7 +41,7 @@ def build_part(registry: Registry, cfg: dict) -> Any:
 def build_argument(
     name: str, value: Any, registry: Registry, types: type | tuple[type, ...], what: str
 ) -> Any:
-    """An argument that is a config or what the config describes: the latter.
+    """Builds an argument that may be a config or what the config describes.
 
     Args:
         name: The argument's name.

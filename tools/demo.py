@@ -28,7 +28,7 @@ PICTURE, ANIMATION = 'digits.png', 'digits.gif'
 
 @dataclass
 class Result:
-    """What is told about a model at the end."""
+    """The figures of one model."""
 
     name: str
     parameters: int
@@ -58,7 +58,7 @@ def train_and_test(name: str, config: str, args: argparse.Namespace) -> Result:
     cfg = Config.fromfile(CONFIGS / config)
     cfg.work_dir = str(args.work_dir / Path(config).stem)
     cfg.merge_from_dict(args.cfg_options)
-    # A core for each worker of the loader: small networks lose more than they win by sharing them.
+    # One core for each worker of the loader: sharing costs small networks more than it gains.
     torch.set_num_threads(max(1, (os.cpu_count() or 1) - cfg.train_dataloader.num_workers))
     # Workers that wait for the garbage collector hold up the next model for half a minute.
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
@@ -67,7 +67,7 @@ def train_and_test(name: str, config: str, args: argparse.Namespace) -> Result:
     start = time.perf_counter()
     runner.train()
     seconds = time.perf_counter() - start
-    del runner.train_loop.dataloader_iterator  # its workers would wait, too
+    del runner.train_loop.dataloader_iterator  # its workers would wait too
     accuracy = runner.test()['accuracy/top1']
     parameters = sum(p.numel() for p in runner.model.parameters())
     return Result(name, parameters, 100 - accuracy, seconds, Path(runner.log_dir))

@@ -106,7 +106,7 @@ def make_runs(experiment: Experiment, args: argparse.Namespace) -> list[Run]:
 
 @contextmanager
 def make_executor(args: argparse.Namespace) -> Iterator[Executor]:
-    """Who runs the cells: threads of this process, each with a GPU if there is any, or Dask."""
+    """The executor of the runs: threads here, each with a GPU if there is one, or Dask."""
     if args.dask is None:
         count = torch.cuda.device_count()
         visible = os.environ.get('CUDA_VISIBLE_DEVICES')

@@ -33,7 +33,7 @@ class NumberInferencer(STNInferencer):
         visualization: list[np.ndarray] | None,
         return_datasamples: bool = False,
     ) -> list[dict] | list[DataSample]:
-        """What :class:`STNInferencer` tells, of numbers.
+        """The results of :class:`STNInferencer`, for numbers.
 
         ``pred_number`` is the number as text and ``pred_score`` its probability; ``pred_label``
         (L,) and ``pred_scores`` (L, classes) belong to its places.

@@ -29,7 +29,7 @@ from mmstn.visualization import (
 
 
 class STNInferencer(ImageClassificationInferencer):
-    """mmpretrain's inferencer, which also tells where the spatial transformers look.
+    """mmpretrain's inferencer, which also reports where the spatial transformers look.
 
     Images go through the config's test pipeline, but not through the random distortions of
     :mod:`mmstn.datasets`, which make a test set harder.
@@ -123,7 +123,7 @@ class STNInferencer(ImageClassificationInferencer):
         Args:
             ori_inputs: The images as they were given.
             preds: From :meth:`forward`.
-            draw: Whether the results shall have the pictures.
+            draw: Whether to add the pictures to the results.
             show: Whether to open a window for each.
             show_dir: Where to write them, under the images' names; None for nowhere.
             wait_time: Seconds to show each for; 0 for until a key is pressed.
@@ -165,7 +165,7 @@ class STNInferencer(ImageClassificationInferencer):
         return pictures
 
     def title(self, prediction: DataSample) -> str:
-        """What is written on a picture: the class and its probability; several if it has them."""
+        """The text on a picture: the predicted class, or classes, with probabilities."""
         labels = prediction.pred_label.flatten().tolist()
         names = [self.classes[label] if self.classes else label for label in labels]
         scores = prediction.pred_score[prediction.pred_label].flatten().tolist()

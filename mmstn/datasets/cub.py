@@ -196,7 +196,7 @@ class CUBParts(ImageFileDataset, CUB):
 
 
 def zero_or_one(word: str) -> int:
-    """Which half of the images one belongs to."""
+    """0 or 1, as the file writes a flag."""
     return {'0': 0, '1': 1}[word]
 
 

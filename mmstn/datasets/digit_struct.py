@@ -90,7 +90,7 @@ def read_digit_struct(path: str) -> DigitStruct:
         raise OSError(
             f'{path} is cut off, damaged or no MATLAB v7.3 file; unpack or fetch it again ({error})'
         ) from error
-    except Exception as error:  # h5py ends in anything where a file is damaged
+    except Exception as error:  # h5py raises all kinds of errors on a damaged file
         raise ValueError(
             f'{path} must hold digitStruct/name and digitStruct/bbox, got {held} ({error})'
         ) from error
@@ -184,7 +184,7 @@ def _read_entry(file, index: int, name, bbox) -> tuple[str, np.ndarray]:
         code = _read(h5py.h5r.dereference(name, file.id))
         shown = path_inside(''.join(map(chr, code)))
         return shown, _read_number(file, bbox)
-    except Exception:  # h5py ends in anything where a file is damaged
+    except Exception:  # h5py raises all kinds of errors on a damaged file
         return shown, np.empty((0, 5))
 
 
@@ -240,7 +240,7 @@ def _read_cache(cache: str, digest: str) -> DigitStruct | None:
 
 
 def _write_cache(cache: str, digest: str, annotations: DigitStruct) -> None:
-    """Writes the cache at once; without a right to write there it is left out."""
+    """Writes the cache in one step; does nothing without permission to write there."""
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(

@@ -46,7 +46,7 @@ class ImageFileDataset(BaseDataset):
         load = self.pipeline.transforms[0]
         try:
             sample = load(sample)
-        except Exception as error:  # decoders end in anything
+        except Exception as error:  # decoders raise all kinds of errors
             return self.damaged(idx, error)
         return sample if sample is None else self.after_loading(sample)
 

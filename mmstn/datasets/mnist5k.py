@@ -38,7 +38,7 @@ class MNIST5k(BaseDataset):
 
     def __init__(self, split: str = 'train', metainfo: dict | None = None, **kwargs) -> None:
         self.split = one_of('split', split, ('train', 'test'))
-        load_digits()  # so that a missing package shows now, also with lazy_init
+        load_digits()  # a missing package is reported now, even with lazy_init
         kwargs.setdefault('test_mode', split == 'test')
         super().__init__(ann_file='', metainfo=metainfo, **kwargs)
 

@@ -48,7 +48,7 @@ class MultiImageDataset:
         return copy.deepcopy(self.dataset.metainfo)
 
     def full_init(self) -> None:
-        """Loads the dataset if that was put off."""
+        """Loads the dataset if loading was deferred."""
         self.dataset.full_init()
 
     def get_cat_ids(self, idx: int) -> list[int]:
@@ -93,7 +93,7 @@ class ImagesAmongOthers(MultiImageDataset):
         self.others = _build('others', others)
 
     def full_init(self) -> None:
-        """Loads the datasets if that was put off."""
+        """Loads the datasets if loading was deferred."""
         super().full_init()
         self.others.full_init()
 

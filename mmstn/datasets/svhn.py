@@ -227,7 +227,7 @@ class SVHN(ImageFileDataset):
             yield sample
 
     def _black(self, sample: dict) -> dict:
-        """A black image through the pipeline, but for its loading."""
+        """A black image, through the pipeline without its loading."""
         width, height = (min(max(1, int(end)), MOST_BLACK) for end in sample['bbox'][2:])
         sample['img'] = np.zeros((height, width, 3), dtype=np.uint8)
         sample['img_shape'] = sample['ori_shape'] = (height, width)

@@ -56,8 +56,8 @@ class AtomicBackend(LocalBackend):
 
     @contextlib.contextmanager
     def removing_last(self) -> Iterator[None]:
-        """Puts off all removing in its body to its end; an error in the body cancels it."""
-        if self._removes_last:  # the outer one will do it
+        """Defers all removals in its body to its end; an error in the body cancels them."""
+        if self._removes_last:  # the outer one does it
             yield
             return
         self._removes_last = True

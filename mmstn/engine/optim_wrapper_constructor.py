@@ -113,7 +113,7 @@ def plain_names(model: nn.Module, transformers: tuple[str, ...]) -> dict[str, st
             for prefix in sorted(without, key=len, reverse=True):  # the inner ones first
                 if name.startswith(prefix):
                     plain[name] = without[prefix] + plain[name].removeprefix(prefix)
-        # mmengine writes a parameter of the model itself with a dot.
+        # mmengine writes a parameter of the model itself with a leading dot.
         plain[name] = plain[name] if '.' in plain[name] else f'.{plain[name]}'
     return plain
 

@@ -6,7 +6,7 @@ from mmstn.checks import instance_of, one_of
 
 
 class CheckedMetric(BaseMetric):
-    """mmengine's ``BaseMetric``, which would find a wrong option at the end of a validation only.
+    """mmengine's ``BaseMetric`` with its options checked at once, not at the end of a validation.
 
     Args:
         collect_device: ``'cpu'`` or ``'gpu'``, where results of several processes are gathered.

@@ -23,7 +23,7 @@ class BaseGridGenerator(nn.Module, metaclass=ABCMeta):
         window of half the size: it zooms in. Rotations act on normalised coordinates: on a map
         that is not square they shear its pixels.
 
-    A family of one's own defines :attr:`num_params`, :meth:`identity_theta` and :meth:`forward`;
+    Your own family defines :attr:`num_params`, :meth:`identity_theta` and :meth:`forward`;
     one that is a matrix subclasses :class:`MatrixGridGenerator` and defines ``matrix`` instead of
     ``forward``.
     """
@@ -116,7 +116,7 @@ class BaseGridGenerator(nn.Module, metaclass=ABCMeta):
         return (torch.stack(found) if found else points).view(points.shape).to(dtype)
 
     def check_points(self, points: Tensor, theta: Tensor) -> tuple[Tensor, Tensor, torch.dtype]:
-        """Both in float64, and the type for the result; or an error, see :meth:`to_input`."""
+        """Checks both; gives them in float64, and the type for the result."""
         check_float('points', points)
         if points.dim() < 2 or points.shape[-1] != self.ndim:
             raise ValueError(

@@ -52,7 +52,7 @@ class TPSGridGenerator(BaseGridGenerator):
         """
         self._last = None
         exact = dict(self._buffers)
-        # There are devices without float64, which would refuse.
+        # Some devices have no float64 and would refuse.
         self._buffers.update({name: buffer.float() for name, buffer in exact.items()})
         super()._apply(fn, *args, **kwargs)
         device = self.control_points.device

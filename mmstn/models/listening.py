@@ -12,7 +12,7 @@ from .spatial_transformer import SpatialTransformer
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside of what distributes, compiles, averages or augments it."""
+    """The model inside wrappers that distribute, compile, average or augment it."""
     while True:
         if isinstance(model, (BaseAveragedModel, BaseTTAModel)) or is_model_wrapper(model):
             model = model.module
@@ -59,7 +59,7 @@ def listen(
 ) -> ExitStack:
     """Calls ``hear`` after each call of each spatial transformer of a model.
 
-    While anyone listens, compiled code is not used: it takes no notice of hooks.
+    Meanwhile compiled code is not used, as it ignores hooks.
 
     Args:
         model: As in :func:`find_transformers`.
@@ -106,7 +106,7 @@ _eager = ExitStack()
 
 
 def _run_eagerly(change: int) -> None:
-    """Turns compiled code off for the first who listens and on again after the last."""
+    """Turns compiled code off for the first listener and on again after the last."""
     global _num_listening
     was_listening, _num_listening = _num_listening > 0, _num_listening + change
     if was_listening == (_num_listening > 0):

@@ -234,7 +234,7 @@ def _moved(movers: list[_Mover], sign: int) -> Iterator[None]:
 def _share_of_images(
     module: nn.Module, args: tuple, kwargs: dict, total: Tensor, num_images: int
 ) -> Tensor:
-    """What of the loss ``total`` that ``module`` gave depends on each image, (N,)."""
+    """The part of the loss ``total`` of ``module`` that depends on each image, (N,)."""
     if hasattr(module, 'by_image'):
         return module.by_image(*args, **kwargs)
     if 'reduction_override' in inspect.signature(module.forward).parameters:  # mmpretrain's

@@ -143,7 +143,7 @@ class SpatialTransformer(BaseModule):
         if out_size is None:
             return None
         if isinstance(out_size, Real) and not isinstance(out_size, Integral):
-            # Nobody enlarges more: above, a side was meant.
+            # No useful factor is larger: above, a side was meant.
             return float(number_in('out_size', out_size, '(0, 8]'))
         return as_size('out_size', out_size, self.grid_generator.ndim)
 
@@ -303,7 +303,7 @@ class SpatialTransformer(BaseModule):
             raise ValueError(f'theta from loc_net must be {shape}, got shape {tuple(theta.shape)}')
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """Does not let a checkpoint without :attr:`start` add up to another theta."""
+        """Refuses a checkpoint without :attr:`start`, which would give another theta."""
         own = f'{prefix}loc_net.'
         if (self.start is None) == (f'{prefix}start' in state_dict):
             if isinstance(self.loc_net, BaseLocNet):
@@ -319,7 +319,7 @@ class SpatialTransformer(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _take_start_off_the_bias(self, state_dict: dict, own: str) -> None:
-        """Converts a checkpoint of the time when the last layer's bias began at theta's start."""
+        """Converts an old checkpoint, in which the last layer's bias began at theta's start."""
         regression = re.compile(re.escape(own) + r'(?:loc_nets\.(\d+)\.)?regression\.bias')
         for key in list(state_dict):
             found = regression.fullmatch(key)
@@ -328,7 +328,7 @@ class SpatialTransformer(BaseModule):
             start = self.start if found[1] is None else self.start[int(found[1])]
             start = start.flatten().to(state_dict[key])
             if start.shape != state_dict[key].shape:
-                continue  # loading complains of it
+                continue  # loading reports it
             state_dict[key] = state_dict[key] - start
             state_dict[own.removesuffix('loc_net.') + 'start'] = self.start
             print_log(

@@ -11,7 +11,7 @@ from mmstn.checks import instance_of, number_in, sequence
 def save_animation(
     pictures: Sequence[str | Path], out_file: str | Path, seconds: float = 0.5
 ) -> None:
-    """Writes pictures as an animated GIF that runs for ever and rests on the last one.
+    """Writes pictures as an animated GIF that loops and rests on the last one.
 
     Args:
         pictures: Files in the order to show them. Where they differ in size they stand on the same

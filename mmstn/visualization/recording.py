@@ -35,7 +35,7 @@ class TransformerRecord:
         return len(self.input)
 
     def sample(self, index: int) -> TransformerRecord:
-        """A copy that holds one map of the batch and lets go of the others, N = 1."""
+        """A copy with one map of the batch, N = 1, which keeps none of the others alive."""
         batch = (self.input, self.theta, self.output)
         return TransformerRecord(
             self.name, self.transformer, *(x[index : index + 1].clone() for x in batch)

@@ -18,7 +18,7 @@ from .windows import draw_windows, outlines_in_pixels, window_outlines
 
 _DPI = 100
 _PAPER = 255
-_CHARACTER = 10  # how wide a letter of a title is, in pixels, wide ones among them
+_CHARACTER = 10  # the mean width of a letter of a title, in pixels
 _INK = '#222222'
 _RIGHT, _WRONG = '#1b7f3b', '#c22f2f'
 

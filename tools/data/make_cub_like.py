@@ -3,7 +3,7 @@
     python tools/data/make_cub_like.py data/birds --species 16
 
 Species differ in details of the head (pattern, beak) and of the body (pattern, wing, tail) only,
-and share each of them with others, so that head and body must both be seen from near by.
+and share each of them with others, so that head and body must both be seen up close.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from mmstn.datasets.digit_struct import FILE_NAME, write_digit_struct
 from mmstn.datasets.mnist5k import load_digits, test_digits
 
 SPLITS = ('train', 'test')
-# Of numbers with 1 to 5 digits. SVHN has hardly any with five; here they shall be seen too.
+# Of numbers with 1 to 5 digits. SVHN has hardly any with five; here they appear too.
 LENGTHS = (0.15, 0.35, 0.3, 0.14, 0.06)
 
 

@@ -117,7 +117,7 @@ def load(source: str) -> dict[str, Tensor]:
             state = torch.load(source, map_location='cpu', weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # unpickling another file ends in anything
+    except Exception as error:  # unpickling other files raises all kinds of errors
         raise ValueError(f'{expected} ({type(error).__name__}: {error})') from error
     state = state.get('state_dict', state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):

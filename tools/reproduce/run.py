@@ -164,7 +164,7 @@ class Run:
             raise RuntimeError(f'ended with exit code {code}')
 
     def stop(self, kill: bool = False) -> None:
-        """Ends its process in this process, if it has one, and begins no other.
+        """Ends the run's process, if this Python has started one, and starts no other.
 
         It goes on from its last checkpoint another time.
         """
@@ -211,7 +211,7 @@ def do(run: Run) -> bool:
     """
     with run.lock() as lock:
         if lock is None:
-            time.sleep(1)  # as we are asked again at once if there is nothing else to do
+            time.sleep(1)  # we are asked again at once if there is nothing else to do
             return False
         if run.result is not None:
             return True
@@ -358,14 +358,14 @@ def training_log(folder: Path) -> Iterator[dict[str, Any]]:
         for line in reversed(log.read_text(errors='replace').splitlines()):
             try:
                 entry = json.loads(line)
-            except json.JSONDecodeError:  # the line that a kill has cut off
+            except json.JSONDecodeError:  # a line cut off by a kill
                 continue
             if isinstance(entry, dict) and 'loss' in entry:
                 yield entry
 
 
 def _readable(command: Sequence[str], cwd: str) -> str:
-    """A command as one would type it in ``cwd``."""
+    """A command as typed in ``cwd``."""
     return shlex.join(['python', *command[1:]]).replace(f'{cwd}{os.sep}', '')
 
 

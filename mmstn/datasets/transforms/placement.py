@@ -74,7 +74,7 @@ class RandomTranslation(RandomPlacement):
         super().__init__(out_size, seed)
 
     def draw_corner(self, size: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-        """x is drawn first, as it always was: test sets shall stay the same to the last bit."""
+        """Draws x first, as it always has: test sets must stay the same to the last bit."""
         return rng.integers(self.room(size)[::-1] + 1)[::-1]
 
 

@@ -54,7 +54,7 @@ class RandomTransform(BaseTransform):
         """
 
     def transform(self, results: dict) -> dict:
-        """Applies the transform with the generator that this sample is due."""
+        """Applies the transform with the generator of this sample."""
         index = results.get('sample_idx')
         if self.seed is None:
             rng = np.random.default_rng(index.next_seed()) if isinstance(index, Draw) else None
@@ -95,7 +95,7 @@ class SeedBySample(BaseTransform):
 
 
 def seed_everything(seeds: np.random.SeedSequence, device: str = 'cpu') -> None:
-    """Seeds the global generators of Python, NumPy and PyTorch, as often as one likes.
+    """Seeds the global generators of Python, NumPy and PyTorch, quickly.
 
     ``torch.manual_seed`` notes down where it was called for every device that PyTorch knows, which
     takes many times as long as all that is done here.

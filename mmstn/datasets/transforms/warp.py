@@ -19,7 +19,7 @@ Size = tuple[int, ...]  # (H, W)
 class RandomWarp(RandomTransform):
     """Draws theta from a distribution and samples the image through a grid generator.
 
-    A distortion of one's own names a grid generator and defines :meth:`draw_theta`.
+    Your own distortion names a grid generator and defines :meth:`draw_theta`.
 
     Convention:
         That of the model: theta maps normalised output coordinates to normalised input coordinates

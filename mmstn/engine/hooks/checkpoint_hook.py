@@ -43,7 +43,7 @@ class CheckpointHook(hooks.CheckpointHook):
         self._outdated: list[str] = []
 
     def before_run(self, runner: Runner) -> None:
-        """Chooses the checkpoint to resume from, where nobody has named one."""
+        """Chooses the checkpoint to resume from, if none is named."""
         is_atomic = (self.backend_args or {}).get('backend') == 'atomic'
         if is_atomic and runner._resume and runner._load_from is None:
             runner._load_from = newest_checkpoint(runner.work_dir, self.out_dir, self.filename_tmpl)
@@ -91,7 +91,7 @@ class CheckpointHook(hooks.CheckpointHook):
             checkpoint['outdated'] = [path.name for path in self.file_backend.to_remove]
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Reads that note."""
+        """Reads which files were to go, see :meth:`before_save_checkpoint`."""
         self._outdated = checkpoint.get('outdated', []) if runner._resume else []
 
     def _resume_sampler(self, runner: Runner) -> None:

@@ -51,7 +51,7 @@ class LossDifferencesHook(Hook):
         self.transformers = None if transformers is None else strings('transformers', transformers)
 
     def before_train(self, runner: Runner) -> None:
-        """Goes round the model's loss."""
+        """Wraps the model's loss."""
         model = unwrap(runner.model)
         self.differences = LossDifferences(
             model, self.step, self.derivative, self.transformers, runner.seed or 0
@@ -73,5 +73,5 @@ class LossDifferencesHook(Hook):
         self.differences.iteration = runner.iter
 
     def after_train(self, runner: Runner) -> None:
-        """Leaves the model's own loss."""
+        """Restores the model's own loss."""
         del unwrap(runner.model).loss

@@ -76,7 +76,7 @@ class NonFiniteHook(Hook):
             self._hooks.callback(handle.remove)
 
     def after_train(self, runner: Runner) -> None:
-        """Lets go of model and optimizer."""
+        """Removes the hooks."""
         self._hooks.close()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -128,7 +128,7 @@ class NonFiniteHook(Hook):
         runner.logger.warning(f'{message}. This step is skipped')
 
     def _first_culprit(self, runner: Runner) -> tuple[str, str, bool]:
-        """What was the first to go wrong, the likely cause, and whether nothing can mend it."""
+        """What went wrong first, the likely cause, and whether it is beyond repair."""
         model = unwrap(runner.model)
         if bad := self._bad_samples():
             return f'the input is not finite in {", ".join(bad)}', 'the data', False
@@ -232,7 +232,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _bad_indices(x: Tensor) -> list[int]:
-    """Along the first dimension, where something is not finite."""
+    """The indices along the first dimension at which something is not finite."""
     return (~x.isfinite()).reshape(len(x), -1).any(1).nonzero().flatten().tolist() if x.ndim else []
 
 

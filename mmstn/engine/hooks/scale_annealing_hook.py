@@ -1,4 +1,4 @@
-"""ScaleAnnealingHook: attention that begins with a wide view."""
+"""ScaleAnnealingHook: shrinks the windows of an attention transformer step by step."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -49,7 +49,7 @@ class ScaleAnnealingHook(Hook):
         return self.start * (self.end / self.start) ** progress
 
     def before_train(self, runner: Runner) -> None:
-        """Also for a validation that comes before the first iteration."""
+        """Sets the scale for a validation before the first iteration, too."""
         self._generator(runner.model).hold_scale(self.scale(runner.iter))
 
     def before_train_iter(

@@ -87,7 +87,7 @@ class STNVisualizationHook(Hook):
         """Listens to the model if the batch holds a wanted sample."""
         if mode == 'train':
             return
-        self._recording.close()  # in case that the iteration before has failed
+        self._recording.close()  # in case the iteration before failed
         samples = data_batch.get('data_samples', data_batch['inputs'])
         if isinstance(samples[0], (list, tuple)):  # test-time augmentation: a batch for each form
             samples = samples[0]
@@ -143,7 +143,7 @@ class STNVisualizationHook(Hook):
         if not self._samples:
             return
         # Not `runner.train_loop` or `runner.iter`, which would build the loop and load the training
-        # data, for which a mere test has no use.
+        # data, which a test does not need.
         loop = runner._train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         step = (loop.epoch if by_epoch else loop.iter) if isinstance(loop, BaseLoop) else 0

@@ -39,7 +39,7 @@ class WindowsHook(Hook):
 
     def before_val(self, runner: Runner) -> None:
         """Listens to the model."""
-        self._ears.close()  # in case that the validation before has failed
+        self._ears.close()  # in case the validation before failed
         transformer = find_transformer(runner.model, self.name)
         thetas: list[Tensor] = []
 

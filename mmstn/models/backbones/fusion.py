@@ -1,4 +1,4 @@
-"""Several views of an image through one backbone or several, and their outputs into one."""
+"""Runs several views of an image through one backbone or several, and fuses their outputs."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias

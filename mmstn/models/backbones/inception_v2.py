@@ -237,7 +237,7 @@ class InceptionV2(BaseBackbone):
             stage.eval().requires_grad_(False)
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
-        """``block(x)``, by checkpointing if this is asked for and of use."""
+        """``block(x)``, with checkpointing if it is asked for and useful."""
         if not (self.with_cp and torch.is_grad_enabled()):
             return block(x)
         return checkpoint(

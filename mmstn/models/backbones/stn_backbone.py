@@ -146,7 +146,7 @@ class STNBackbone(BaseModule):
         return outputs
 
     def _check_calls(self) -> None:
-        """Complains of transformers inside that did not run."""
+        """Raises an error about transformers inside that did not run."""
         stream = self.streams[0]
         for name in self.insert:
             if self._key(name, 0) not in self._called:

@@ -1,4 +1,4 @@
-"""Heads that mmpretrain has not got."""
+"""Heads that mmpretrain does not have."""
 
 from .dropout_head import DropoutLinearClsHead
 from .number_head import NumberHead

@@ -35,7 +35,7 @@ class OffsetRegression(nn.Linear):
 class BaseLocNet(BaseModule):
     """A localisation network f_loc (section 3.1 of the paper), which gives theta - its start.
 
-    A net of one's own builds its layers, calls :meth:`build_regression` with the size of the last
+    Your own net builds its layers, calls :meth:`build_regression` with the size of the last
     one, and defines :meth:`features`. It need not be one of these: any module that gives theta will
     do, see :class:`~mmstn.models.SpatialTransformer`.
 

@@ -179,7 +179,7 @@ class _Convolutions(nn.Sequential):
 
 
 def _conv(*args, norm_cfg: dict | None, act_cfg: dict | None, **kwargs) -> ConvModule:
-    """A convolution; what is wrong with a config is said with its name."""
+    """A convolution; an error in a config names the argument."""
     if norm_cfg is not None:
         norm_layer('norm_cfg', norm_cfg, args[1])
     if act_cfg is not None:

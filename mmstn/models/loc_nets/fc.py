@@ -14,7 +14,7 @@ from .base import BaseLocNet, check_input
 
 @MODELS.register_module()
 class FCLocNet(BaseLocNet):
-    """Fully connected layers on the flattened map, as before the paper's fully connected nets.
+    """Fully connected layers on the flattened map, as in the paper's STs of fully connected nets.
 
     Two hidden layers of 32 units by default (sections 4.1 and A.1 of the paper; the SVHN networks
     have the same before each convolution).

@@ -10,7 +10,7 @@ from mmstn.ops.coordinates import without_autocast
 
 @MODELS.register_module()
 class TripletHingeLoss(nn.Module):
-    """Crops shall be alike, and unlike random crops (appendix A.2 of the paper).
+    """Makes crops alike, and unlike random crops (appendix A.2 of the paper).
 
     The sum over all pairs n != m of max(0, |e_n - e_m|^2 - |e_n - e_n^rand|^2 + margin), where e_n
     describes what was found in image n and e_n^rand a random crop of it.
@@ -50,7 +50,7 @@ class TripletHingeLoss(nn.Module):
         return pairs.sum() / self._divisor(len(found))
 
     def by_image(self, found: Tensor, random: Tensor) -> Tensor:
-        """What of :meth:`forward` depends on each image: all pairs that it is part of, (N,)."""
+        """The part of :meth:`forward` that depends on each image: all pairs it is in, (N,)."""
         pairs = self._pairs(found, random)
         return (pairs.sum(dim=0) + pairs.sum(dim=1)) / self._divisor(len(found))
 
