@@ -163,6 +163,15 @@ def test_a_bad_step_is_skipped_on_demand(tmp_path):
     assert any(not first[name].equal(third[name]) for name in weights)
 
 
+def test_no_process_writes_over_the_batch_of_another(tmp_path, monkeypatch):
+    module = 'mmstn.engine.hooks.non_finite_hook'
+    monkeypatch.setattr(f'{module}.get_world_size', lambda: 2)
+    monkeypatch.setattr(f'{module}.get_rank', lambda: 1)
+    with pytest.raises(FloatingPointError, match='non_finite_iter_2_rank_1.pth'):
+        runner(tmp_path, float('nan')).train()
+    assert (tmp_path / 'non_finite_iter_2_rank_1.pth').is_file()
+
+
 def test_a_run_that_is_only_skipped_stops(tmp_path):
     run = runner(tmp_path, do=break_output('head.loss_module'), max_skips=2)
     with pytest.raises(FloatingPointError, match='step 5: '):

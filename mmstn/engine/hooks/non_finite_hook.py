@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
@@ -30,7 +31,8 @@ class NonFiniteHook(Hook):
     settles at the loss of guessing, and the run goes on to its end. Here it ends at once, before
     the weights are touched: the message names the step, the image or the part of the model that was
     the first to go wrong and the likely cause; the batch lies in ``non_finite_iter_<step>.pth`` of
-    the work folder. One reduction over all these numbers is what it costs.
+    the work folder, with the rank in its name where there are several processes. One reduction over
+    all these numbers is what it costs.
 
     Args:
         max_skips: How many bad steps in a row are skipped (no update, running statistics as they
@@ -198,7 +200,8 @@ class NonFiniteHook(Hook):
         return f'sample {index} of the batch' + (f' ({", ".join(known)})' if known else '')
 
     def _save_batch(self, runner: Runner) -> Path:
-        path = Path(runner.work_dir) / f'non_finite_iter_{runner.iter + 1}.pth'
+        process = f'_rank_{get_rank()}' if get_world_size() > 1 else ''
+        path = Path(runner.work_dir) / f'non_finite_iter_{runner.iter + 1}{process}.pth'
         inputs = self._inputs()
         size = 0 if inputs is None else len(inputs)
         samples = [self._describe_sample(i) for i in range(size)]
