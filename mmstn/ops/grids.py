@@ -77,6 +77,9 @@ def matrix_grid(matrix: Tensor, out_size: Sequence[int], align_corners: bool = F
     points = points.expand(*matrix.shape[:-2], *out_size, matrix.shape[-2])
     if matrix.shape[-2] == ndim:
         return points
+    # Points at infinity do not move; the derivative of a quotient would make NaN of them.
+    infinite = points.abs().sum(dim=-1, keepdim=True).isinf()
+    points = torch.where(infinite, points.detach(), points)
     return points[..., :ndim] / clamp_away_from_zero(points[..., ndim:])
 
 

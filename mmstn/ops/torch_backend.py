@@ -66,6 +66,8 @@ def sample(
         (N, K, C, [D',] H', W').
     """
     grid = warp.to(coordinate_dtype(input.dtype, warp.dtype))
+    if mode == 'nearest':
+        grid = grid.detach()
     if warp.dim() == 4:
         grid = matrix_grid(grid, out_size, align_corners)
     unknown = grid.isnan().any(dim=-1)  # (N, K, [D',] H', W')
@@ -87,7 +89,9 @@ def sample(
     # not numbers either, so that a broken theta is seen. Those of 'nearest' are zero everywhere.
     unknown = unknown[:, :, None]
     if mode == 'nearest':
-        samples = torch.where(unknown, math.nan, samples)
+        # They are not none: parameters that the warp comes from stay part of the graph.
+        zero = (0 * warp.nan_to_num(0, 0, 0)).sum()
+        samples = torch.where(unknown, math.nan, samples + zero)
     else:
         nan = torch.where(unknown, grid.sum(dim=-1)[:, :, None], 0).exp()
         samples = torch.where(unknown, nan, samples)
@@ -151,7 +155,8 @@ class _GridSample(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, grid = ctx.saved_tensors
         if torch.is_grad_enabled() or is_transformed():
-            result = backward(gradient[:, None], input, grid[:, None], *ctx.options)
+            d_input, d_grid = backward(gradient[:, None], input, grid[:, None], *ctx.options)
+            result = d_input, d_grid.squeeze(1)
         else:
             mode, padding_mode, align_corners = ctx.options
             aten = torch.ops.aten
@@ -223,8 +228,7 @@ def _taps(
     # belongs to the next cell too; else regular grids would take their pixels unevenly.
     rounding = ROUNDING_ERRORS * torch.finfo(points.dtype).eps * size
     if mode == 'nearest':  # equation (4): floor(x + 0.5), not PyTorch's round half to even
-        # Its weight has a gradient of zero, not none: what made the points stays part of the graph.
-        yield torch.floor(at + (0.5 + rounding)).long(), 1 + 0 * points, None
+        yield torch.floor(at + (0.5 + rounding)).long(), torch.ones_like(at), None
     elif isinstance(mode, str):
         first, weights = CELL_KERNELS[mode]
         cell = torch.floor(at + rounding)

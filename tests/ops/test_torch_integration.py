@@ -185,11 +185,11 @@ def test_onnx_keeps_what_is_not_a_number(source, tmp_path):
 
 
 def smooth_problem(source, mode, padding_mode='zeros'):
-    """A small map, a warp without points near a border of cells, and both sampled, in float64."""
+    """Two small maps, warps without points near a border of cells, and both sampled; float64."""
     generator = torch.Generator().manual_seed(0)
-    image = torch.randn(1, 2, 4, 5, dtype=torch.float64, generator=generator)
+    image = torch.randn(2, 2, 4, 5, dtype=torch.float64, generator=generator)
     while True:
-        warp = random_map(source, 1, 2, (2, 3), generator, spread=0.2)
+        warp = random_map(source, 2, 2, (2, 3), generator, spread=0.2)
         if off_lattice(warp, (4, 5), (2, 3), False, margin=0.02).all():
             break
 

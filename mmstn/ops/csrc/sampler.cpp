@@ -165,7 +165,7 @@ class Sample : public torch::autograd::Function<Sample> {
                            context->saved_data["align_corners"].toBool(), wants_input, wants_warp);
     };
     std::tuple<at::Tensor, at::Tensor> result;
-    if (at::GradMode::is_enabled()) {
+    if (at::GradMode::is_enabled() || gradients[0]._fw_grad(/*level=*/0).defined()) {
       result = run();  // to be differentiated once more: its own autograd is registered in Python
     } else {
       at::AutoDispatchBelowADInplaceOrView below;

@@ -155,7 +155,6 @@ MMSTN_HD T pad_index(T index, const Axis<S>& axis, S none) {
   }
   if (padding == kReflection) {
     T slope;
-    index = clip(index, splat<T>(axis.low), splat<T>(axis.high));
     index = Ops<T>::floor(reflect(index, axis, &slope) + S(0.5));
   }
   return clip(index, T{}, splat<T>(axis.size - S(1)));
