@@ -44,7 +44,7 @@ def check_torch() -> None:
     if is_importable('torch'):
         import torch
 
-        if torch.__version__ >= OLDEST_TORCH:
+        if _release(torch.__version__) >= _release(OLDEST_TORCH):
             return
         found = f'found {torch.__version__}'
     raise ImportError(
@@ -101,6 +101,11 @@ def find_problem(installed: Mapping[str, str], importable: Collection[str]) -> s
         if wrong:
             return f'mmstn needs {", ".join(wrong)}.\n' + _how_to_install([family])
     return None
+
+
+def _release(version: str) -> list[int]:
+    """Its first two numbers, read without packaging: mmstn.ops does without."""
+    return [int(number) for number in version.split('.')[:2]]
 
 
 def _requirements(family: str) -> list[Requirement]:

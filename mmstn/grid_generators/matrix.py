@@ -126,7 +126,7 @@ class AttentionGridGenerator(MatrixGridGenerator):
         if self.held_scale is not None:
             scale = torch.full_like(scale, self.held_scale)
         diagonal = torch.eye(self.ndim, dtype=torch.bool, device=theta.device)
-        linear = torch.where(diagonal, scale[..., None], 0)
+        linear = scale[..., None].masked_fill(~diagonal, 0)
         return torch.cat([linear, translation[..., None]], dim=-1)
 
 

@@ -139,7 +139,7 @@ def _filtered(
         shares = _share_inside(matrix, jacobian, input.shape[2:], out_size, align_corners)
         factor = shares[:, :, None] / cover.clamp(min=LEAST_COVER)
         unfiltered = (_halves(stretch_x) == 1) & (_halves(stretch_y) == 1)
-        total = total * torch.where(unfiltered[:, :, None], 1, factor)
+        total = total * factor.masked_fill(unfiltered[:, :, None], 1)
     return total.to(output_dtype(input, matrix))
 
 
@@ -282,7 +282,7 @@ def _triangle(stretch: Tensor, most: int) -> tuple[Tensor, Tensor]:
     gap = width / (half**2 - 1).clamp(min=1).sqrt()
     steps = torch.arange(1 - most, most, dtype=stretch.dtype, device=stretch.device)[:, None, None]
     weights = (half - steps.abs()).clamp(min=0) / half**2
-    return torch.where(weights > 0, gap * steps, 0), weights
+    return (gap * steps).masked_fill(weights <= 0, 0), weights
 
 
 def _translated(matrix: Tensor, x: Tensor, y: Tensor) -> Tensor:

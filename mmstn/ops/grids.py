@@ -96,10 +96,10 @@ def normalize_homography(matrix: Tensor) -> Tensor:
         ``matrix`` divided by a positive number, of the same shape.
     """
     largest = matrix.detach()[..., -1:, :].abs().amax(dim=-1, keepdim=True)
-    return matrix / torch.where((largest > 0) & largest.isfinite(), largest, 1)
+    return matrix / largest.masked_fill((largest == 0) | ~largest.isfinite(), 1)
 
 
 def clamp_away_from_zero(w: Tensor) -> Tensor:
     """Homogeneous coordinates, at least ``MIN_HOMOGENEOUS`` on their side of zero; any shape."""
-    least = torch.where(w < 0, -MIN_HOMOGENEOUS, MIN_HOMOGENEOUS).to(w.dtype)
+    least = torch.full_like(w, MIN_HOMOGENEOUS).masked_fill(w < 0, -MIN_HOMOGENEOUS)
     return torch.where(w.abs() < MIN_HOMOGENEOUS, least, w)

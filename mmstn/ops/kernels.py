@@ -42,8 +42,8 @@ class SamplingKernel:
         """Weights of pixels at ``distance``, exactly zero outside the support."""
         inside = distance.abs() < self.support
         # The function may have no derivative outside, and 0 * inf would be one that is not finite.
-        safe = torch.where(inside, distance, self.support / 2)
-        return torch.where(inside, self.function(safe), 0)
+        safe = distance.masked_fill(~inside, self.support / 2)
+        return self.function(safe).masked_fill(~inside, 0)
 
     @property
     def num_taps(self) -> int:
@@ -61,7 +61,7 @@ def keys_cubic(distance: Tensor, a: float = -0.75) -> Tensor:
     d = distance.abs()
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return torch.where(d <= 1, near, torch.where(d < 2, far, 0))
+    return torch.where(d <= 1, near, far.masked_fill(d >= 2, 0))
 
 
 BILINEAR = SamplingKernel(triangle, support=1)

@@ -71,7 +71,8 @@ def sample(
     if warp.dim() == 4:
         grid = matrix_grid(grid, out_size, align_corners)
     unknown = grid.isnan().any(dim=-1)  # (N, K, [D',] H', W')
-    points = torch.where(unknown[..., None], 0, grid).clamp(-FARTHEST, FARTHEST)
+    # Not `torch.where`: of a number beside a tensor old exporters of ONNX write the wrong type.
+    points = grid.masked_fill(unknown[..., None], 0).clamp(-FARTHEST, FARTHEST)
 
     # The transformers of an image become rows of one tall grid: so none of them needs a copy of it.
     arguments = (input.to(grid.dtype), points.flatten(1, 2), mode, padding_mode, align_corners)
@@ -91,9 +92,9 @@ def sample(
     if mode == 'nearest':
         # They are not none: parameters that the warp comes from stay part of the graph.
         zero = (0 * warp.nan_to_num(0, 0, 0)).sum()
-        samples = torch.where(unknown, math.nan, samples + zero)
+        samples = (samples + zero).masked_fill(unknown, math.nan)
     else:
-        nan = torch.where(unknown, grid.sum(dim=-1)[:, :, None], 0).exp()
+        nan = grid.sum(dim=-1)[:, :, None].masked_fill(~unknown, 0).exp()
         samples = torch.where(unknown, nan, samples)
     return samples.to(output_dtype(input, warp))
 
@@ -205,7 +206,7 @@ def _sum_of_taps(
         values = pixels.gather(2, flat[:, None].expand(-1, pixels.shape[1], -1))
         for _, _, counts in chosen:
             if counts is not None:  # by choice, not by a weight of 0: the value may be inf or nan
-                values = torch.where(counts[:, None], values, 0)
+                values = values.masked_fill(~counts[:, None], 0)
         samples = samples + values * weight[:, None]
     return samples.reshape(*samples.shape[:2], *grid.shape[1:-1])
 
