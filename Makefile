@@ -1,8 +1,10 @@
 # Every command works on a fresh clone: the first one installs, the others find it done.
-# What may be set: PYTHON (3.10 or newer), TORCH (pip's words for torch), TESTS (pytest's arguments).
+# What may be set: PYTHON (3.10 or newer), TORCH (pip's words for torch), FAMILY (of OpenMMLab packages:
+# onedl or openmmlab), TESTS (pytest's arguments), STACKS (of test-stacks).
 
 PYTHON ?= python3
 TORCH ?= torch torchvision
+FAMILY ?= onedl
 TESTS ?= -n 2 --dist loadfile
 
 VENV := .venv
@@ -11,10 +13,10 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint asan format clean
+.PHONY: help install demo test test-stacks lint asan format clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## make .venv with all that the other commands need (no compiler needed)
 
@@ -23,6 +25,18 @@ demo: $(INSTALLED) ## train two small networks on rotated digits, with and witho
 
 test: $(INSTALLED) ## run the test-suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+
+# Each stack in a copy of the tree, with a .venv and a compiled op of its own. The oldest needs Python
+# 3.10 or 3.11: `make test-stacks PYTHON=python3.11`. Trainings that last minutes are left to `test`.
+STACKS ?= oldest openmmlab onedl
+STACK_TESTS ?= -n 2 --dist loadfile --ignore tests/test_demo.py --ignore tests/models/test_learning.py
+test-stacks: $(STACKS:%=build/stacks/%) ## test on old torch and on both families of OpenMMLab packages
+build/stacks/oldest: export PIP_CONSTRAINT := $(CURDIR)/.ci/oldest.txt
+build/stacks/oldest build/stacks/openmmlab: FAMILY := openmmlab
+build/stacks/%: FORCE
+	rm -rf $@ && mkdir -p $@ && git ls-files | tar -c -T - | tar -x -C $@
+	$(MAKE) -C $@ test FAMILY=$(FAMILY) TESTS='$(STACK_TESTS)'
+FORCE:
 
 lint: $(INSTALLED) ## check style and types
 	$(BIN)/ruff check .
@@ -65,7 +79,7 @@ $(INSTALLED): pyproject.toml setup.py $(wildcard mmstn/ops/csrc/*) $(wildcard mm
 	    echo '"$(PYTHON) -m venv" does not work here.' \
 	        'On Debian and Ubuntu: apt install python3-venv'; exit 1; } >&2
 	$(PIP) install $(TORCH)
-	$(PIP) install -e '.[onedl,demo,dev]'
+	$(PIP) install -e '.[$(FAMILY),demo,dev]'
 	$(PIP) install --no-build-isolation --no-deps -e . || \
 	    echo 'The compiled op was not built (see above). mmstn works without it, only slower.'
 	@touch $@
