@@ -173,3 +173,19 @@ def test_missing_images_are_named(root):
 def test_an_unknown_split_is_refused(root):
     with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
         CUBParts(data_root=str(root), split='val')
+
+
+@pytest.mark.parametrize(
+    ('options', 'name'),
+    [
+        (dict(prob=1.5), 'prob'),
+        (dict(prob=float('nan')), 'prob'),
+        (dict(prob=[0.5, 0.6], direction=['horizontal', 'vertical']), 'the sum of prob'),
+        (dict(prob=[0.5], direction=['horizontal', 'vertical']), 'prob'),
+        (dict(prob=0.5, direction='sideways'), 'direction'),
+        (dict(prob=0.5, direction=[]), 'direction'),
+    ],
+)
+def test_impossible_flips_are_named(options, name):
+    with pytest.raises(ValueError, match=f'^{name} must be'):
+        TRANSFORMS.build(dict(type='mmpretrain.RandomFlipParts', **options))

@@ -7,7 +7,7 @@ from mmcv.transforms import CenterCrop, RandomFlip
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.registry import TRANSFORMS
 
-from mmstn.checks import as_size
+from mmstn.checks import as_size, number_in, numbers_in, strings
 
 from ..cub import PARTS
 
@@ -61,7 +61,28 @@ class RandomFlipParts(RandomFlip):
     """mmcv's ``RandomFlip`` for birds: a mirror turns the left eye, leg and wing into right ones.
 
     A diagonal flip is a rotation by half a turn, which leaves left and right as they are.
+
+    Args:
+        prob: How often an image is flipped, or how often in each of the directions.
+        direction: ``'horizontal'``, ``'vertical'`` or ``'diagonal'``, or a list of them.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If a direction is unknown, or ``prob`` is no probability or not one for each
+            direction.
     """
+
+    def __init__(
+        self, prob: float | Sequence[float], direction: str | Sequence[str] = 'horizontal'
+    ) -> None:
+        directions = [direction] if isinstance(direction, str) else direction
+        directions = list(strings('direction', directions, ('horizontal', 'vertical', 'diagonal')))
+        if isinstance(prob, Sequence):
+            prob = list(map(float, numbers_in('prob', prob, '[0, 1]', len(directions))))
+            number_in('the sum of prob', sum(prob), '[0, 1]')
+        else:
+            prob = float(number_in('prob', prob, '[0, 1]'))
+        super().__init__(prob, directions)
 
     def _flip_keypoints(
         self, keypoints: np.ndarray, img_shape: tuple[int, int], direction: str
