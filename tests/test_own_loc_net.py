@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -15,6 +14,7 @@ from torch.utils.data import Dataset
 
 from mmstn.apis import STNInferencer
 from mmstn.visualization import record_transformers
+from tests import tiny
 
 SIZE = 32
 # The left and the right half of the image, moved down by a tenth of it.
@@ -76,22 +76,14 @@ def classifier(channels=2, **options):
 
 
 def run_test(tmp_path, model, evaluator, hooks=()):
-    runner = Runner(
-        model=model,
-        work_dir=str(tmp_path),
-        test_dataloader=dict(
-            dataset=dict(type='Sheep'),
-            batch_size=3,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate'),
-        ),
+    runner = tiny.runner(
+        tmp_path,
+        model,
+        test_dataloader=tiny.loader(dict(type='Sheep'), batch_size=3),
         test_cfg=dict(),
         test_evaluator=evaluator,
         custom_hooks=list(hooks),
         visualizer=dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
-        default_scope='mmpretrain',
-        experiment_name=f'own_loc_net_{tmp_path.name}',
-        log_level='ERROR',
     )
     return runner.test(), Path(runner.log_dir)
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from mmstn.engine.hooks import STNVisualizationHook
 from mmstn.visualization import COLORS
+from tests import tiny
 
 ORANGE = list(COLORS[0])
 
@@ -59,13 +60,8 @@ ST = dict(
 def make_runner(
     work_dir, hook, backbone=ST, max_epochs=1, lr=0.0, batch_size=3, tta=False, **kwargs
 ):
-    loader = dict(
-        batch_size=batch_size,
-        num_workers=0,
-        dataset=dict(type='GreyStepsInTwoForms' if tta else 'GreySteps', length=10),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=dict(type='default_collate'),
-    )
+    dataset = dict(type='GreyStepsInTwoForms' if tta else 'GreySteps', length=10)
+    loader = tiny.loader(dataset, batch_size)
     model = dict(
         type='ImageClassifier',
         data_preprocessor=dict(type='ClsDataPreprocessor', mean=[100.0], std=[50.0]),
@@ -77,9 +73,9 @@ def make_runner(
             loss=dict(type='CrossEntropyLoss'),
         ),
     )
-    return Runner(
-        model=dict(type='AverageClsScoreTTA', module=model) if tta else model,
-        work_dir=str(work_dir),
+    return tiny.runner(
+        work_dir,
+        dict(type='AverageClsScoreTTA', module=model) if tta else model,
         train_dataloader=loader,
         val_dataloader=loader,
         test_dataloader=loader,
@@ -91,10 +87,6 @@ def make_runner(
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr)),
         custom_hooks=[hook] if hook else [],
         visualizer=dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')]),
-        default_scope='mmpretrain',
-        experiment_name=f'{work_dir.parent.name}_{work_dir.name}',
-        randomness=dict(seed=0),
-        log_level='WARNING',
         **kwargs,
     )
 

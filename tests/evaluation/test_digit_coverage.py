@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from torch.utils.data import Dataset
 
 from mmstn.evaluation import DigitCoverage
 from mmstn.evaluation.digit_coverage import covered_shares
+from tests import tiny
 
 
 def box(left, top, right, bottom):
@@ -96,20 +96,14 @@ def make_runner(tmp_path, parallel, tta=False):
         ),
         head=dict(type='LinearClsHead', num_classes=3, in_channels=4),
     )
-    return Runner(
-        model=dict(type='AverageClsScoreTTA', module=model) if tta else model,
-        work_dir=str(tmp_path),
-        test_dataloader=dict(
-            dataset=Dots(tta), batch_size=2,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate'),
-        ),
+    return tiny.runner(
+        tmp_path,
+        dict(type='AverageClsScoreTTA', module=model) if tta else model,
+        test_dataloader=tiny.loader(Dots(tta), batch_size=2),
         test_cfg=dict(),
         test_evaluator=[dict(type='DigitCoverage'), dict(type='Accuracy')],
         custom_hooks=[dict(type='WindowsHook', transformer='backbone.before.layers')],
-        default_scope='mmpretrain',
-        experiment_name=f'test_{tmp_path.name}',
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize('parallel', [False, True])

