@@ -196,10 +196,13 @@ def wrong_values(types, example):
         values += [math.nan, math.inf, 1.5, -1, 0, -(2**70)]
     else:
         values += [3, 0.5]
+    if takes('int', 'float') and not takes('bool'):
+        values.append(True)
     if takes('bool') and not takes('float'):
         values += ['False', 2]
     if takes('dict'):
         values += [dict(type='NoSuchThing'), dict(type=3), dict(a=1)]
+        values += [dict(type='BN', nonsense=1), nn.Conv2d]
     if takes('Sequence'):
         values += [[object()], [None, None], [{}], ['no such thing'], [[]]]
         if any(re.match(r'Sequence\[(int|float)\]', kind) for kind in types):

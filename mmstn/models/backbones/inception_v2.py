@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from mmstn.checks import flag, one_of, positive_int, sizes
+from mmstn.checks import flag, one_of, positive_int, sizes, whole_number
 
 from ..layers import named_layer, norm_layer
 
@@ -172,13 +172,8 @@ class InceptionV2(BaseBackbone):
         out_indices = sizes('out_indices', out_indices, low=0)
         if not out_indices or not set(out_indices) <= set(range(num_stages)):
             raise ValueError(f'out_indices must be stages 0 to {num_stages - 1}, got {out_indices}')
-        if frozen_stages not in range(-1, max(out_indices) + 1):
-            raise ValueError(
-                f'frozen_stages must be -1 or a stage that is built, 0 to {max(out_indices)}, '
-                f'got {frozen_stages!r}'
-            )
         self.out_indices = out_indices
-        self.frozen_stages = frozen_stages
+        self.frozen_stages = whole_number('frozen_stages', frozen_stages, -1, max(out_indices))
         self.norm_eval = flag('norm_eval', norm_eval)
         self.with_cp = flag('with_cp', with_cp)
         if conv_cfg is not None:

@@ -6,7 +6,7 @@ from mmengine.model import BaseModule, ModuleList
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from mmstn.checks import instance_of, one_of, sequence
+from mmstn.checks import one_of, sizes
 
 from ..spatial_transformer import SpatialTransformer, build_transformer
 
@@ -43,9 +43,7 @@ class STNNeck(BaseModule):
         super().__init__(init_cfg)
         self.fusion = one_of('fusion', fusion, ('concat', 'stack'))
         stages = (stages,) if isinstance(stages, int) else stages
-        self.stages = tuple(sequence('stages', stages, 'a whole number or some'))
-        for i, stage in enumerate(self.stages):
-            instance_of(f'stages[{i}]', stage, int, 'a whole number')
+        self.stages = sizes('stages', stages, low=None)
         transformers = transformer if isinstance(transformer, Sequence) else [transformer]
         if not self.stages or len(transformers) != len(self.stages):
             raise ValueError(

@@ -135,8 +135,8 @@ def test_checkpointing_changes_neither_gradients_nor_statistics(options):
         (dict(pool_channels=64), 'pool_channels must be 96 or 128, got 64'),
         (dict(out_indices=(4,)), 'out_indices must be stages 0 to 3'),
         (dict(out_indices=()), 'out_indices must be'),
-        (dict(frozen_stages=4), 'frozen_stages must be -1 or a stage that is built'),
-        (dict(out_indices=(1,), frozen_stages=2), '0 to 1, got 2'),
+        (dict(frozen_stages=4), 'frozen_stages must be a whole number -1 to 3, got 4'),
+        (dict(out_indices=(1,), frozen_stages=2), '-1 to 1, got 2'),
     ],
 )
 def test_bad_options(options, message):
