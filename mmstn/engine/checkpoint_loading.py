@@ -9,9 +9,11 @@ import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.dist import barrier, get_rank
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint
 from packaging.version import Version
@@ -151,6 +153,27 @@ def load_checked(filename: str, map_location: Any = None) -> Any:
     return content
 
 
+def load_checked_from_http(
+    filename: str, map_location: Any = None, model_dir: str | None = None, **kwargs: Any
+) -> Any:
+    """Downloads a checkpoint to where torch keeps its downloads, then see :func:`load_checked`."""
+    folder = Path(model_dir or Path(torch.hub.get_dir(), 'checkpoints'))
+    path = folder / Path(urlparse(filename).path).name
+    if get_rank() > 0:  # the first process downloads for all who see its disk
+        barrier()
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(filename, str(path), progress=False)
+    if get_rank() == 0:
+        barrier()
+    return load_checked(str(path), map_location)
+
+
 def refuse_code() -> None:
-    """Lets mmengine load local checkpoints by :func:`load_checked` only, in this process."""
-    checkpoint.CheckpointLoader.register_scheme(prefixes='', loader=load_checked, force=True)
+    """Lets mmengine load checkpoints by :func:`load_checked` only, in this process.
+
+    Those that lie in the cloud storage of a project are left to mmengine.
+    """
+    register = checkpoint.CheckpointLoader.register_scheme
+    register(prefixes='', loader=load_checked, force=True)
+    register(prefixes=('http://', 'https://'), loader=load_checked_from_http, force=True)

@@ -110,3 +110,24 @@ def test_mmengine_uses_it_once_told(tmp_path, trace, monkeypatch):
     with pytest.raises(pickle.UnpicklingError):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'code.pth'))
     assert not trace.exists()
+
+
+def test_checkpoints_from_the_web_are_looked_at_too(tmp_path, trace, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    contents = dict(weights=dict(a=torch.ones(3)), code=dict(b=Code(open, trace, 'w')))
+    asked = []
+
+    def download(url, path, **_):
+        asked.append(url)
+        torch.save(contents[url.split('/')[-1].removesuffix('.pth')], path)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    refuse_code()
+    for _ in range(2):
+        loaded = CheckpointLoader.load_checkpoint('https://a.org/weights.pth', map_location='cpu')
+        assert loaded['a'].tolist() == [1, 1, 1]
+    with pytest.raises(pickle.UnpicklingError, match='code.pth holds more than weights'):
+        CheckpointLoader.load_checkpoint('http://a.org/code.pth')
+    assert not trace.exists()
+    assert asked == ['https://a.org/weights.pth', 'http://a.org/code.pth']
