@@ -17,7 +17,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from mmstn.checks import flag
 from mmstn.datasets import RandomTransform
-from mmstn.engine.checkpoint_loading import load_checked
+from mmstn.engine.checkpoint_loading import load_checked, load_checked_from_http
 from mmstn.visualization import (
     ImageStyle,
     SheetSample,
@@ -62,8 +62,11 @@ class STNInferencer(ImageClassificationInferencer):
         trust: bool = False,
         **kwargs: Any,
     ) -> None:
-        if not flag('trust', trust) and isinstance(pretrained, str) and Path(pretrained).is_file():
-            load_checked(pretrained)
+        if not flag('trust', trust) and isinstance(pretrained, str):
+            if Path(pretrained).is_file():
+                load_checked(pretrained)
+            elif pretrained.startswith(('http://', 'https://')):
+                load_checked_from_http(pretrained)  # mmengine then takes the file from there
         super().__init__(model, pretrained, *args, **kwargs)
 
     def _init_pipeline(self, cfg: Config) -> Compose:

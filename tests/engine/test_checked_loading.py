@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.runner import CheckpointLoader
 
+from mmstn.apis import STNInferencer
 from mmstn.engine.checkpoint_loading import load_checked, refuse_code
 from tests.engine import runs
 
@@ -129,5 +130,7 @@ def test_checkpoints_from_the_web_are_looked_at_too(tmp_path, trace, monkeypatch
         assert loaded['a'].tolist() == [1, 1, 1]
     with pytest.raises(pickle.UnpicklingError, match='code.pth holds more than weights'):
         CheckpointLoader.load_checkpoint('http://a.org/code.pth')
+    with pytest.raises(pickle.UnpicklingError, match='code.pth holds more than weights'):
+        STNInferencer(str(tmp_path / 'config.py'), 'https://a.org/code.pth')
     assert not trace.exists()
     assert asked == ['https://a.org/weights.pth', 'http://a.org/code.pth']
