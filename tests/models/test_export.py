@@ -123,3 +123,21 @@ def test_a_backbone_on_a_smaller_image(pool_size, tmp_path):
     if pool_size is not None:  # sizes are followed, too
         graph, image = torch.jit.trace(net, torch.rand(2, 3, 11, 14)), torch.rand(2, 3, 18, 13)
         torch.testing.assert_close(graph(image), net(image))
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('graph', [onnx_of_torchscript, onnx_of_dynamo])
+def test_windows_found_on_a_smaller_image(graph, tmp_path):
+    """The bird models: attention, two windows, a localisation net that sees half of the pixels."""
+    st = SpatialTransformer(
+        loc_net=dict(
+            type='BackboneLocNet', backbone=nn.Conv2d(3, 4, 3, 2), in_size=(12, 16),
+            reduction_channels=2, fc_channels=(4,), downsample=2,
+        ),
+        grid_generator=dict(type='AttentionGridGenerator', scale=0.5),
+        num_transformers=2,
+        init='tile',
+        out_size=(6, 8),
+    )  # fmt: skip
+    nn.init.normal_(st.loc_net.regression.weight, std=0.3)
+    check(graph, st.eval(), tmp_path, size=(12, 16), channels=3)

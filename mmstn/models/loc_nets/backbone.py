@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmstn.checks import as_size, number_in, positive_int
+from mmstn.ops import affine_grid_sample
 from mmstn.registry import build_argument
 
 from ..layers import FullyConnected, forward_zeros
@@ -89,9 +91,17 @@ class BackboneLocNet(BaseLocNet):
         """U (N, C, H, W) -> (N, fc_channels[-1])."""
         check_input(self, x, self.in_channels, None if self.any_size else self.in_size)
         if self.downsample != 1:
-            size = [_scaled_down(s, self.downsample) for s in x.shape[2:]]
-            x = F.interpolate(x, size, mode='bilinear', antialias=True)
+            x = self._smaller(x)
         return self.fc(self.reduction(last_output(self.backbone(x))))
+
+    def _smaller(self, x: Tensor) -> Tensor:
+        """``x`` scaled down, with a filter."""
+        size = [_scaled_down(s, self.downsample) for s in x.shape[2:]]
+        if torch.onnx.is_in_onnx_export() and torch.jit.is_tracing():
+            # The TorchScript exporter knows no filter. Ours is the same for whole factors.
+            identity = torch.eye(2, 3, dtype=x.dtype, device=x.device).expand(x.shape[0], -1, -1)
+            return affine_grid_sample(x, identity, size, antialias=self.downsample)
+        return F.interpolate(x, size, mode='bilinear', antialias=True)
 
 
 def last_output(outputs: Tensor | tuple | list) -> Tensor:
