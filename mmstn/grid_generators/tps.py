@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mmstn.checks import sizes
 from mmstn.ops import regular_grid
-from mmstn.ops.coordinates import without_autocast
+from mmstn.ops.grids import without_autocast
 from mmstn.ops.torch_backend import is_compiling
 
 from .base import BaseGridGenerator, tile_windows

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmstn.checks import number_in
 from mmstn.grid_generators import AttentionGridGenerator
 from mmstn.ops import affine_grid_sample
-from mmstn.ops.coordinates import to_pixels
+from mmstn.ops.grids import to_pixels
 from mmstn.registry import build_argument
 
 from .spatial_transformer import SpatialTransformer, build_transformer

@@ -1,9 +1,8 @@
 """Sampling: the one door to the paper's differentiable image sampling (section 3.3)."""
 
 from .backend import get_backend, info, set_backend, use_backend
-from .coordinates import coordinate_dtype, regular_axis
 from .functional import affine_grid_sample, grid_sample
-from .grids import matrix_grid, regular_grid
+from .grids import coordinate_dtype, matrix_grid, regular_axis, regular_grid
 from .kernels import SamplingKernel
 from .reference import reference_grid_sample
 

@@ -26,8 +26,13 @@ import torch
 from torch import Tensor
 
 from . import backend
-from .coordinates import coordinate_dtype, regular_axis, without_autocast
-from .grids import clamp_away_from_zero, normalize_homography
+from .grids import (
+    clamp_away_from_zero,
+    coordinate_dtype,
+    normalize_homography,
+    regular_axis,
+    without_autocast,
+)
 from .torch_backend import is_compiling, output_dtype
 
 # Points may lie so far apart, in pixels. It is also the scale up to which nothing is filtered.

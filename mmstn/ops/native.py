@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.jit import is_tracing
 
 from . import torch_backend
-from .coordinates import coordinate_dtype
+from .grids import coordinate_dtype
 from .kernels import SamplingKernel
 from .torch_backend import is_compiling, is_transformed, output_dtype
 

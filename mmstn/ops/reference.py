@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_float, check_mode
-from .coordinates import pad_index, to_pixels
+from .grids import pad_index, to_pixels
 from .kernels import BICUBIC, BILINEAR, SamplingKernel
 from .torch_backend import FARTHEST
 

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .coordinates import autocast_enabled, coordinate_dtype, pad_index, to_pixels
-from .grids import matrix_grid
+from .grids import autocast_enabled, coordinate_dtype, matrix_grid, pad_index, to_pixels
 from .kernels import CELL_KERNELS, SamplingKernel
 
 # Normalised coordinates are held within this bound. Nothing that lies further out than a million

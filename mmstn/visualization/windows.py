@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmstn.checks import instance_of, positive_int, whole_number
 from mmstn.grid_generators import BaseGridGenerator
-from mmstn.ops.coordinates import to_pixels
+from mmstn.ops.grids import to_pixels
 
 # One for each of K parallel transformers (RGB), told apart on photographs and on black digits, by
 # eyes that see no red or no green too (Okabe and Ito's palette, a little lighter).

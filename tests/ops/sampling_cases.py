@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmstn.ops import matrix_grid, native, torch_backend
-from mmstn.ops.coordinates import to_pixels
+from mmstn.ops.grids import to_pixels
 
 needs_op = pytest.mark.skipif(native.MODULE is None, reason=native.WHY_MISSING)
 

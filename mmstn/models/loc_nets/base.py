@@ -6,7 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmstn.checks import positive_int
-from mmstn.ops.coordinates import without_autocast
+from mmstn.ops.grids import without_autocast
 
 
 class OffsetRegression(nn.Linear):

@@ -5,7 +5,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmstn.checks import number_in, one_of
-from mmstn.ops.coordinates import without_autocast
+from mmstn.ops.grids import without_autocast
 
 
 @MODELS.register_module()
