@@ -96,6 +96,7 @@ EXAMPLES = {
     ),
     'STNNeck': dict(transformer=ST),
     'SVHN': svhn,
+    'RandomFlipParts': dict(prob=0.5),
     'SamplingKernel': dict(function=torch.cos, support=1.5),
     'ScaleAnnealingHook': dict(num_iters=10, start=1.0, end=0.5),
     'SpatialTransformer': ST,
