@@ -102,6 +102,7 @@ def test_every_path_exists():
 
 def test_every_module_of_the_table_exists():
     import mmstn.datasets
+    import mmstn.engine.hooks
     import mmstn.models
     import mmstn.ops
 
@@ -109,7 +110,7 @@ def test_every_module_of_the_table_exists():
     for row in re.findall(r'(?m)^\| (`.*?) \|', table):
         for name in re.findall(r'`([\w.]+)`', row):
             *_, last = name.split('.')
-            places = (mmstn.models, mmstn.datasets, mmstn.ops)
+            places = (mmstn.models, mmstn.datasets, mmstn.engine.hooks, mmstn.ops)
             assert any(hasattr(place, last) for place in places), name
 
 
