@@ -56,3 +56,11 @@ def test_wrong_numbers_are_named(argument, value):
 def test_an_unknown_transformer_is_named():
     with pytest.raises(ValueError, match="transformers must name .*'transformer'.*'other'"):
         steps(LossDifferencesHook(transformers=['other']), [0])
+
+
+def test_a_training_after_one_that_was_broken_off_goes_round_the_loss_once():
+    hook = LossDifferencesHook()
+    runner = SimpleNamespace(model=Model(), seed=3, max_iters=100, iter=0)
+    hook.before_train(runner)
+    hook.before_train(runner)
+    assert runner.model.loss.args == (Model.loss.__get__(runner.model),)

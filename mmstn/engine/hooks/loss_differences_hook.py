@@ -53,6 +53,7 @@ class LossDifferencesHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Wraps the model's loss."""
         model = unwrap(runner.model)
+        vars(model).pop('loss', None)  # of a training of the same model that was broken off
         self.differences = LossDifferences(
             model, self.step, self.derivative, self.transformers, runner.seed or 0
         )
